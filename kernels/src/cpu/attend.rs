@@ -1,0 +1,90 @@
+//! Exact attention of some query rows over contiguous tokens, in one pass over keys and values.
+//!
+//! Hot path: no allocation, no lock, no log.
+
+use super::lanes::{Simd, Task};
+use super::scan::score;
+use super::weigh::add_tile;
+use super::{BAND, TILE, Tile};
+use crate::accumulator::Accumulator;
+use crate::tensor::{Matrix, Queries, ShapeError, expect_equal};
+use crate::visibility::Visibility;
+
+/// What is attended to, by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct AttendInput<'a> {
+    /// Query rows, of the dimension of the keys.
+    pub queries: Queries<'a>,
+    /// One key a token.
+    pub keys: Matrix<'a>,
+    /// One value a token; may have another dimension and dtype than the keys.
+    pub values: Matrix<'a>,
+    /// Which query row sees which token.
+    pub visible: Visibility<'a>,
+    /// What a dot product is multiplied with.
+    pub scale: f32,
+}
+
+/// Attention to be added to an accumulator.
+#[derive(Debug)]
+pub struct Attend<'a> {
+    input: AttendInput<'a>,
+    acc: &'a mut Accumulator,
+}
+
+impl<'a> Attend<'a> {
+    /// Attention of `input`, to be added to `acc`: row `r` of the queries to row `r` there.
+    ///
+    /// # Errors
+    /// Where the shapes of the parts disagree.
+    pub fn new(input: AttendInput<'a>, acc: &'a mut Accumulator) -> Result<Self, ShapeError> {
+        let AttendInput {
+            queries,
+            keys,
+            values,
+            visible,
+            scale: _,
+        } = input;
+        expect_equal("dimension of the keys", keys.cols(), queries.dim())?;
+        expect_equal("number of values", values.rows(), keys.rows())?;
+        expect_equal("rows of the accumulator", acc.rows(), queries.rows())?;
+        expect_equal(
+            "value dimension of the accumulator",
+            acc.value_dim(),
+            values.cols(),
+        )?;
+        visible.check(queries.rows(), keys.rows())?;
+        Ok(Self { input, acc })
+    }
+}
+
+impl Task for Attend<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let AttendInput {
+            queries,
+            keys,
+            values,
+            visible,
+            scale,
+        } = self.input;
+        let mut scores: Tile = [[0.0; TILE]; BAND];
+        let mut start = 0;
+        for (keys, values) in keys.tiles(TILE).zip(values.tiles(TILE)) {
+            let tokens = start..start + keys.rows();
+            start = tokens.end;
+            if visible.hides(&tokens) {
+                continue;
+            }
+            let mut row = 0;
+            for band in queries.bands(BAND) {
+                score(simd, band, keys, scale, &mut scores);
+                for (r, scores) in scores[..band.rows()].iter_mut().enumerate() {
+                    visible.mask(row + r, tokens.clone(), &mut scores[..tokens.len()]);
+                }
+                add_tile(simd, &mut scores, band.rows(), values, self.acc, row);
+                row += band.rows();
+            }
+        }
+    }
+}

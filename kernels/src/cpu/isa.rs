@@ -1,0 +1,127 @@
+//! Which instructions this CPU has, and the one door to the kernels.
+
+use std::fmt;
+
+use super::lanes::{Simd, Task};
+use super::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+use super::{Assign, Attend, Estimate, LogMass, Scan};
+
+/// A set of instructions that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// What every CPU has.
+    Portable,
+    /// AVX2, FMA and F16C.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Isa {
+    /// Every level, slowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// The name used in settings, logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The kernels at one level, which this CPU has: only a check at run time makes a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels(Level);
+
+/// A level with the proof that the CPU has it.
+#[derive(Clone, Copy, Debug)]
+enum Level {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Kernels {
+    /// The kernels at `isa`, where this CPU has it.
+    pub fn at(isa: Isa) -> Option<Self> {
+        match isa {
+            Isa::Portable => Some(Self(Level::Portable(Portable))),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Avx2::detect().map(Level::Avx2).map(Self),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Avx512::detect().map(Level::Avx512).map(Self),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => None,
+        }
+    }
+
+    /// The kernels at every level this CPU has, slowest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Isa::ALL.into_iter().filter_map(Self::at)
+    }
+
+    /// The fastest kernels this CPU has.
+    pub fn detect() -> Self {
+        Self::available()
+            .last()
+            .unwrap_or(Self(Level::Portable(Portable)))
+    }
+
+    /// The level of these kernels.
+    pub fn isa(self) -> Isa {
+        match self.0 {
+            Level::Portable(_) => Isa::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(_) => Isa::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(_) => Isa::Avx512,
+        }
+    }
+
+    /// Scores of query rows over centroids.
+    pub fn scan(self, task: Scan<'_>) {
+        self.run(task);
+    }
+
+    /// Exact attention, added to an accumulator.
+    pub fn attend(self, task: Attend<'_>) {
+        self.run(task);
+    }
+
+    /// Entries of a given mass, added to an accumulator.
+    pub fn estimate(self, task: Estimate<'_>) {
+        self.run(task);
+    }
+
+    /// Scores of centroids to log masses of clusters.
+    pub fn log_mass(self, task: LogMass<'_>) {
+        self.run(task);
+    }
+
+    /// The nearest centroid of each point.
+    pub fn assign(self, task: Assign<'_>) {
+        self.run(task);
+    }
+
+    fn run<T: Task>(self, task: T) {
+        match self.0 {
+            Level::Portable(level) => level.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(level) => level.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(level) => level.run(task),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Kernels on the CPU: every family once, for every instruction set.
+//!
+//! A family is written once against `Simd` (`lanes.rs`), sixteen `f32` lanes and a dozen operations
+//! on them; `portable.rs` and `x86/` give these operations and nothing else. [`Kernels`] picks the
+//! level at run time and is the only door.
+//!
+//! *Architecture invariants.* No family names an instruction set. Sums are taken in one order on
+//! every level (see `lanes.rs`), so that clusters, and with them the bytes of a segment, do not
+//! depend on the machine that made them. Code that is generic over `Simd` is `#[inline(always)]`
+//! and uses loops where closures would be shorter: a closure is a function of its own, and one that
+//! is not inlined into the level's entry is compiled without the level's instructions.
+//!
+//! Where to start: `attend.rs`; below it `scan.rs` (scores) and `weigh.rs` (softmax, weighted
+//! sums).
+
+#![expect(
+    clippy::inline_always,
+    reason = "see the header: inlining decides the instructions"
+)]
+
+mod assign;
+mod attend;
+mod estimate;
+mod exp;
+mod isa;
+mod lanes;
+mod log_mass;
+mod portable;
+mod scan;
+mod weigh;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use assign::Assign;
+pub use attend::{Attend, AttendInput};
+pub use estimate::Estimate;
+pub use isa::{Isa, Kernels};
+pub use log_mass::LogMass;
+pub use scan::Scan;
+
+pub(crate) use lanes::LANES;
+
+/// Tokens, centroids or entries that are scored, weighed and summed before the next ones: as many
+/// keys and values of 128 `bf16` as a first-level cache holds, and a whole number of vectors.
+const TILE: usize = 64;
+
+/// Query rows that share one reading of keys and values: their sums and one vector of keys fill the
+/// registers, and this is a usual group of query heads.
+const BAND: usize = 4;
+
+/// Scores, then weights, of a band of query rows over a tile of tokens.
+type Tile = [[f32; TILE]; BAND];

@@ -1,0 +1,106 @@
+//! The lanes as an array: any CPU.
+//!
+//! Where the target has no fused multiply-add, `f32::mul_add` is a call, and this level is many
+//! times slower than it could be. It is the definition that the other levels are held to, and what
+//! runs on CPUs without vectors worth having; it gives up speed for the same bits.
+
+use half::{bf16, f16};
+
+use super::lanes::{LANES, Simd, Task};
+
+/// The level that every CPU has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Portable;
+
+/// Bits of `sqrt(1/2)`: taken from those of `x`, they leave its exponent rounded as wanted.
+const SQRT_HALF: u32 = 0x3f35_04f3;
+
+#[inline(always)]
+fn each(mut f: impl FnMut(usize) -> f32) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        *lane = f(index);
+    }
+    lanes
+}
+
+impl Simd for Portable {
+    type Lanes = [f32; LANES];
+
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    fn run<T: Task>(self, task: T) {
+        task.run(self);
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Lanes {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::Lanes {
+        *from
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::Lanes {
+        each(|i| f32::from_bits(u32::from(from[i].to_bits()) << 16))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16; LANES]) -> Self::Lanes {
+        each(|i| from[i].to_f32())
+    }
+
+    #[inline(always)]
+    fn store(self, lanes: Self::Lanes, to: &mut [f32; LANES]) {
+        *to = lanes;
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+        each(|i| a[i].mul_add(b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: *const u8) {}
+
+    #[inline(always)]
+    fn power_of_two(self, low_bits: Self::Lanes) -> Self::Lanes {
+        each(|i| f32::from_bits((low_bits[i].to_bits() << 23).wrapping_add(1.0_f32.to_bits())))
+    }
+
+    #[inline(always)]
+    fn split_exponent(self, x: Self::Lanes) -> (Self::Lanes, Self::Lanes) {
+        let offset = x.map(|x| x.to_bits().wrapping_sub(SQRT_HALF));
+        let mantissa = each(|i| f32::from_bits((offset[i] & 0x007f_ffff) + SQRT_HALF));
+        (each(|i| (offset[i].cast_signed() >> 23) as f32), mantissa)
+    }
+
+    #[inline(always)]
+    fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4] {
+        lanes.map(|lanes| self.sum(lanes))
+    }
+}

@@ -1,0 +1,295 @@
+//! Sixteen lanes in two AVX2 registers: the first eight, the last eight.
+
+use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::{
+    __m128i, __m256, _MM_HINT_T1, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps,
+    _mm_prefetch, _mm_shuffle_ps, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps,
+    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
+    _mm256_sub_ps,
+};
+
+use half::{bf16, f16};
+
+use crate::cpu::lanes::{LANES, Simd, Task};
+
+/// Proof that this CPU has AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu) struct Avx2(());
+
+impl Avx2 {
+    /// The proof, where it holds.
+    pub(in crate::cpu) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self(()))
+    }
+}
+
+type Pair = [__m256; 2];
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn run<T: Task>(level: Avx2, task: T) {
+    task.run(level);
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_16_bits(from: &[u16; 8]) -> __m128i {
+    // SAFETY: the reference is to 16 bytes.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_8(from: &[f32; 8]) -> __m256 {
+    // SAFETY: the reference is to 32 bytes.
+    unsafe { _mm256_loadu_ps(from.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_8(lanes: __m256, to: &mut [f32; 8]) {
+    // SAFETY: the reference is to 32 bytes.
+    unsafe { _mm256_storeu_ps(to.as_mut_ptr(), lanes) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_bf16_8(from: &[u16; 8]) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(
+        load_16_bits(from),
+    )))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_f16_8(from: &[u16; 8]) -> __m256 {
+    _mm256_cvtph_ps(load_16_bits(from))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn power_of_two_8(low_bits: __m256) -> __m256 {
+    let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(low_bits));
+    _mm256_castsi256_ps(_mm256_add_epi32(
+        exponent,
+        _mm256_castps_si256(_mm256_set1_ps(1.0)),
+    ))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn split_exponent_8(x: __m256) -> (__m256, __m256) {
+    let sqrt_half = _mm256_set1_epi32(0x3f35_04f3);
+    let offset = _mm256_sub_epi32(_mm256_castps_si256(x), sqrt_half);
+    let mantissa = _mm256_and_si256(offset, _mm256_set1_epi32(0x007f_ffff));
+    let exponent = _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(offset));
+    (
+        exponent,
+        _mm256_castsi256_ps(_mm256_add_epi32(mantissa, sqrt_half)),
+    )
+}
+
+/// The tree for four vectors at once: each step adds two halves and packs two vectors into one.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sums([a, b, c, d]: [Pair; 4]) -> [f32; 4] {
+    let ab = add_halves(_mm256_add_ps(a[0], a[1]), _mm256_add_ps(b[0], b[1]));
+    let cd = add_halves(_mm256_add_ps(c[0], c[1]), _mm256_add_ps(d[0], d[1]));
+    let (a, b) = (_mm256_castps256_ps128(ab), _mm256_extractf128_ps::<1>(ab));
+    let (c, d) = (_mm256_castps256_ps128(cd), _mm256_extractf128_ps::<1>(cd));
+    let ab = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
+    let cd = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
+    let even = _mm_shuffle_ps::<0b10_00_10_00>(ab, cd);
+    let odd = _mm_shuffle_ps::<0b11_01_11_01>(ab, cd);
+    let sums = _mm_add_ps(even, odd);
+    let mut out = [0.0; 4];
+    // SAFETY: `out` is 16 bytes.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), sums) };
+    out
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_halves(a: __m256, b: __m256) -> __m256 {
+    let low = _mm256_permute2f128_ps::<0x20>(a, b);
+    let high = _mm256_permute2f128_ps::<0x31>(a, b);
+    _mm256_add_ps(low, high)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add(a: Pair, b: Pair) -> Pair {
+    [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sub(a: Pair, b: Pair) -> Pair {
+    [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mul(a: Pair, b: Pair) -> Pair {
+    [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn max(a: Pair, b: Pair) -> Pair {
+    [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mul_add(a: Pair, b: Pair, c: Pair) -> Pair {
+    [
+        _mm256_fmadd_ps(a[0], b[0], c[0]),
+        _mm256_fmadd_ps(a[1], b[1], c[1]),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load([low, high]: &[[f32; 8]; 2]) -> Pair {
+    [load_8(low), load_8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_bf16([low, high]: &[[u16; 8]; 2]) -> Pair {
+    [widen_bf16_8(low), widen_bf16_8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_f16([low, high]: &[[u16; 8]; 2]) -> Pair {
+    [widen_f16_8(low), widen_f16_8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store(lanes: Pair, [low, high]: &mut [[f32; 8]; 2]) {
+    store_8(lanes[0], low);
+    store_8(lanes[1], high);
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn splat(value: f32) -> Pair {
+    [_mm256_set1_ps(value); 2]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn power_of_two([low, high]: Pair) -> Pair {
+    [power_of_two_8(low), power_of_two_8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn split_exponent([low, high]: Pair) -> (Pair, Pair) {
+    let (low, high) = (split_exponent_8(low), split_exponent_8(high));
+    ([low.0, high.0], [low.1, high.1])
+}
+
+impl Simd for Avx2 {
+    type Lanes = Pair;
+
+    const WIDE: bool = false;
+
+    #[inline]
+    fn run<T: Task>(self, task: T) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { run(self, task) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { splat(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_bf16(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_f16(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn store(self, lanes: Self::Lanes, to: &mut [f32; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store(lanes, bytemuck::cast_mut(to)) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sub(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { mul(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { max(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { mul_add(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        // SAFETY: a prefetch reads nothing and ignores addresses that are not mapped.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, low_bits: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { power_of_two(low_bits) }
+    }
+
+    #[inline(always)]
+    fn split_exponent(self, x: Self::Lanes) -> (Self::Lanes, Self::Lanes) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { split_exponent(x) }
+    }
+
+    #[inline(always)]
+    fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sums(lanes) }
+    }
+}

@@ -1,0 +1,201 @@
+//! Sixteen lanes in one AVX-512 register.
+
+use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::{
+    __m256i, __m512, _MM_HINT_T1, _mm_prefetch, _mm_storeu_ps, _mm256_loadu_si256,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128,
+    _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
+};
+
+use half::{bf16, f16};
+
+use crate::cpu::lanes::{LANES, Simd, Task};
+
+/// Proof that this CPU has AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu) struct Avx512(());
+
+impl Avx512 {
+    /// The proof, where it holds.
+    pub(in crate::cpu) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl"))
+        .then_some(Self(()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn run<T: Task>(level: Avx512, task: T) {
+    task.run(level);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn load_16_bits(from: &[u16; LANES]) -> __m256i {
+    // SAFETY: the reference is to 32 bytes.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn power_of_two(low_bits: __m512) -> __m512 {
+    let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(low_bits));
+    _mm512_castsi512_ps(_mm512_add_epi32(
+        exponent,
+        _mm512_castps_si512(_mm512_set1_ps(1.0)),
+    ))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn split_exponent(x: __m512) -> (__m512, __m512) {
+    let sqrt_half = _mm512_set1_epi32(0x3f35_04f3);
+    let offset = _mm512_sub_epi32(_mm512_castps_si512(x), sqrt_half);
+    let mantissa = _mm512_and_si512(offset, _mm512_set1_epi32(0x007f_ffff));
+    let exponent = _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(offset));
+    (
+        exponent,
+        _mm512_castsi512_ps(_mm512_add_epi32(mantissa, sqrt_half)),
+    )
+}
+
+/// The tree for four vectors at once: each step adds two halves and packs two vectors into one.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn sums([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+    let ab = add_halves::<0x44, 0xee>(a, b);
+    let cd = add_halves::<0x44, 0xee>(c, d);
+    // Quarter q of `abcd` now holds four partial sums of vector q.
+    let abcd = add_halves::<0x88, 0xdd>(ab, cd);
+    let pairs = _mm512_add_ps(abcd, _mm512_shuffle_ps::<0b01_00_11_10>(abcd, abcd));
+    let all = _mm512_add_ps(pairs, _mm512_shuffle_ps::<0b10_11_00_01>(pairs, pairs));
+    let first_of_quarters = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    let sums = _mm512_castps512_ps128(_mm512_permutexvar_ps(first_of_quarters, all));
+    let mut out = [0.0; 4];
+    // SAFETY: `out` is 16 bytes.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), sums) };
+    out
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn add_halves<const LOW: i32, const HIGH: i32>(a: __m512, b: __m512) -> __m512 {
+    _mm512_add_ps(
+        _mm512_shuffle_f32x4::<LOW>(a, b),
+        _mm512_shuffle_f32x4::<HIGH>(a, b),
+    )
+}
+
+impl Simd for Avx512 {
+    type Lanes = __m512;
+
+    const WIDE: bool = true;
+
+    #[inline]
+    fn run<T: Task>(self, task: T) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { run(self, task) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`, and the reference is to 64 bytes.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { widen_bf16(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { widen_f16(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn store(self, lanes: Self::Lanes, to: &mut [f32; LANES]) {
+        // SAFETY: `self` was made by `detect`, and the reference is to 64 bytes.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), lanes) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        // SAFETY: a prefetch reads nothing and ignores addresses that are not mapped.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, low_bits: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { power_of_two(low_bits) }
+    }
+
+    #[inline(always)]
+    fn split_exponent(self, x: Self::Lanes) -> (Self::Lanes, Self::Lanes) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { split_exponent(x) }
+    }
+
+    #[inline(always)]
+    fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sums(lanes) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn widen_bf16(from: &[u16; LANES]) -> __m512 {
+    let wide = _mm512_cvtepu16_epi32(load_16_bits(from));
+    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn widen_f16(from: &[u16; LANES]) -> __m512 {
+    _mm512_cvtph_ps(load_16_bits(from))
+}

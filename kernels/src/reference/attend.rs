@@ -1,0 +1,21 @@
+//! Exact attention over the tokens a query row sees.
+
+use super::{Partial, rows_f64, scan, softmax};
+use crate::cpu::AttendInput;
+
+/// `s_i = scale * q.k_i`, `out = sum exp(s_i) v_i / sum exp(s_i)`, one partial per query row.
+pub fn attend(input: AttendInput<'_>) -> Vec<Partial> {
+    let values = rows_f64(input.values);
+    let mut scores = scan(input.queries, input.keys, f64::from(input.scale));
+    for (row, scores) in scores.iter_mut().enumerate() {
+        for (token, score) in scores.iter_mut().enumerate() {
+            if !input.visible.sees(row, token) {
+                *score = f64::NEG_INFINITY;
+            }
+        }
+    }
+    scores
+        .iter()
+        .map(|scores| softmax(scores, &values, input.values.cols()))
+        .collect()
+}

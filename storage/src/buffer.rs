@@ -1,0 +1,183 @@
+//! Aligned memory that is counted in a [`Budget`](crate::Budget) for as long as it lives.
+
+use std::fmt;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::budget::{Bytes, Reservation};
+
+const LINE_BYTES: usize = 64;
+
+/// One cache line, which is also the widest vector register: a buffer that starts at a line never splits a load.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Zeroable, Pod)]
+struct Line([u8; LINE_BYTES]);
+
+/// Bytes, zeroed at first, that start at a multiple of 64 and count in the budget they came from until dropped.
+///
+/// A clone is a copy of the bytes. It is counted too, but never refused: a writer that must leave its readers' bytes
+/// alone copies them first, and cannot fail there. So it may bring a budget over its limit, until one of the two goes.
+///
+/// The typed views hold the whole elements that fit: a trailing rest is left out of them. Elements have the machine's
+/// byte order, which is little-endian wherever WaveKV builds.
+pub struct Buffer {
+    // Before the reservation, so that the memory is free when its count goes.
+    lines: Box<[Line]>,
+    len: usize,
+    reservation: Reservation,
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        let reservation = self.reservation.again();
+        Self {
+            lines: self.lines.clone(),
+            len: self.len,
+            reservation,
+        }
+    }
+}
+
+impl Buffer {
+    /// What a buffer of `len` bytes reserves.
+    pub(crate) fn footprint_of(len: usize) -> Bytes {
+        Bytes((len.div_ceil(LINE_BYTES) as u64).saturating_mul(LINE_BYTES as u64))
+    }
+
+    /// `None` when the system has no memory.
+    pub(crate) fn zeroed(len: usize, reservation: Reservation) -> Option<Self> {
+        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(LINE_BYTES)).ok()?;
+        Some(Self {
+            lines,
+            len,
+            reservation,
+        })
+    }
+
+    /// Bytes of content.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What it counts in its budget: [`len`](Self::len) rounded up to whole lines of 64 bytes.
+    pub fn footprint(&self) -> Bytes {
+        self.reservation.size()
+    }
+
+    /// The content.
+    pub fn as_bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    /// The content, to write.
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+
+    /// The content as 16-bit elements.
+    pub fn as_u16(&self) -> &[u16] {
+        self.elements()
+    }
+
+    /// The content as 16-bit elements, to write.
+    pub fn as_u16_mut(&mut self) -> &mut [u16] {
+        self.elements_mut()
+    }
+
+    /// The content as 32-bit elements.
+    pub fn as_u32(&self) -> &[u32] {
+        self.elements()
+    }
+
+    /// The content as 32-bit elements, to write.
+    pub fn as_u32_mut(&mut self) -> &mut [u32] {
+        self.elements_mut()
+    }
+
+    /// The content as 64-bit elements.
+    pub fn as_u64(&self) -> &[u64] {
+        self.elements()
+    }
+
+    /// The content as 64-bit elements, to write.
+    pub fn as_u64_mut(&mut self) -> &mut [u64] {
+        self.elements_mut()
+    }
+
+    /// The content as 32-bit floating-point elements.
+    pub fn as_f32(&self) -> &[f32] {
+        self.elements()
+    }
+
+    /// The content as 32-bit floating-point elements, to write.
+    pub fn as_f32_mut(&mut self) -> &mut [f32] {
+        self.elements_mut()
+    }
+
+    // The casts below cannot fail: the lines are aligned to more than any element above, and 64 is a multiple of its size.
+
+    fn elements<T: Pod>(&self) -> &[T] {
+        &bytemuck::cast_slice(&self.lines)[..self.len / size_of::<T>()]
+    }
+
+    fn elements_mut<T: Pod>(&mut self) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len / size_of::<T>()]
+    }
+}
+
+/// Its sizes only: the content is as secret as the prompt it came from.
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Budget, Buffer, Bytes};
+
+    fn buffer(len: usize) -> Buffer {
+        Budget::new(Bytes(1 << 20)).allocate(len).unwrap()
+    }
+
+    #[test]
+    fn is_zeroed_aligned_and_as_long_as_asked() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let buffer = buffer(len);
+            assert_eq!(buffer.as_bytes(), vec![0; len]);
+            assert_eq!(buffer.as_bytes().as_ptr().align_offset(64), 0);
+            assert_eq!((buffer.len(), buffer.is_empty()), (len, len == 0));
+        }
+    }
+
+    #[test]
+    fn views_show_the_same_bytes() {
+        let mut buffer = buffer(8);
+        buffer.as_f32_mut().copy_from_slice(&[1.0, -2.0]);
+        assert_eq!(buffer.as_u32(), [1.0_f32.to_bits(), (-2.0_f32).to_bits()]);
+        assert_eq!(buffer.as_u16().len(), 4);
+        buffer.as_u64_mut()[0] = 0;
+        assert_eq!(buffer.as_bytes(), [0; 8]);
+    }
+
+    #[test]
+    fn a_view_leaves_out_a_trailing_rest() {
+        assert_eq!(buffer(7).as_u32().len(), 1);
+        assert_eq!(buffer(7).as_u64().len(), 0);
+    }
+
+    #[test]
+    fn a_clone_is_a_copy() {
+        let mut first = buffer(4);
+        let second = first.clone();
+        first.as_u32_mut()[0] = 7;
+        assert_eq!((first.as_u32(), second.as_u32()), (&[7][..], &[0][..]));
+    }
+}

@@ -1,0 +1,155 @@
+//! A sealed segment in memory: what a segment file will be on disk.
+
+use std::sync::Arc;
+
+use crate::segment::{ColumnId, Schema};
+use crate::{Buffer, Bytes};
+
+/// The columns of one sealed segment. Made by [`SegmentBuilder::seal`](super::SegmentBuilder::seal), which has checked
+/// every size; the memory counts in its budget until this is dropped.
+///
+/// Columns are read by [`ColumnId`] of the segment's own schema; the methods that take one panic on an id that the schema
+/// does not have, as an index out of a slice does.
+#[derive(Debug)]
+pub struct Columns {
+    schema: Arc<Schema>,
+    filled: Vec<Filled>,
+}
+
+/// One column with its rows.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) rows: u32,
+    pub(super) buffer: Buffer,
+}
+
+impl Columns {
+    pub(super) fn sealed(schema: Arc<Schema>, filled: Vec<Filled>) -> Self {
+        Self { schema, filled }
+    }
+
+    /// What the columns are.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Rows of one column.
+    pub fn rows(&self, id: ColumnId) -> u32 {
+        self.filled[id.index()].rows
+    }
+
+    /// Content of one column, row after row.
+    pub fn column(&self, id: ColumnId) -> &Buffer {
+        &self.filled[id.index()].buffer
+    }
+
+    /// Bytes of content of one column.
+    pub fn column_size(&self, id: ColumnId) -> Bytes {
+        Bytes::from(self.column(id).len())
+    }
+
+    /// Bytes of content of all columns.
+    pub fn size(&self) -> Bytes {
+        self.filled
+            .iter()
+            .map(|column| Bytes::from(column.buffer.len()))
+            .sum()
+    }
+
+    /// What all columns count in their budget: their content and its alignment.
+    pub fn footprint(&self) -> Bytes {
+        self.filled
+            .iter()
+            .map(|column| column.buffer.footprint())
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::segment::{Column, ColumnId, ElementWidth, Schema, SegmentBuilder, SegmentError};
+    use crate::{Budget, Bytes};
+
+    const WIDE: ColumnId = ColumnId(0);
+    const NARROW: ColumnId = ColumnId(1);
+
+    fn builder() -> SegmentBuilder {
+        let schema = Schema::new(vec![
+            Column {
+                name: "wide",
+                width: ElementWidth::W4,
+                row_elements: 8,
+            },
+            Column {
+                name: "narrow",
+                width: ElementWidth::W2,
+                row_elements: 1,
+            },
+        ]);
+        SegmentBuilder::new(Arc::new(schema.unwrap()))
+    }
+
+    #[test]
+    fn columns_of_different_rows_are_read_by_id() {
+        let budget = Budget::new(Bytes(4096));
+        let mut builder = builder();
+        builder
+            .allocate(NARROW, 3, &budget)
+            .unwrap()
+            .as_u16_mut()
+            .copy_from_slice(&[5, 6, 7]);
+        builder
+            .put(WIDE, 10, budget.allocate(320).unwrap())
+            .unwrap();
+        let columns = builder.seal().unwrap();
+        assert_eq!((columns.rows(WIDE), columns.rows(NARROW)), (10, 3));
+        assert_eq!(columns.column(NARROW).as_u16(), [5, 6, 7]);
+        assert_eq!(columns.column_size(WIDE), Bytes(320));
+        assert_eq!(columns.size(), Bytes(326));
+        assert_eq!(columns.footprint(), Bytes(384));
+        assert_eq!(budget.used(), columns.footprint());
+        drop(columns);
+        assert_eq!(budget.used(), Bytes(0));
+    }
+
+    #[test]
+    fn a_wrong_size_names_column_got_and_expected() {
+        let budget = Budget::new(Bytes(4096));
+        let wrong = builder()
+            .put(WIDE, 2, budget.allocate(63).unwrap())
+            .unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "column \"wide\" has 63 bytes: expected 64, 2 rows of 32 bytes"
+        );
+        assert_eq!(budget.used(), Bytes(0));
+    }
+
+    #[test]
+    fn every_column_is_filled_once() {
+        let budget = Budget::new(Bytes(4096));
+        let mut builder = builder();
+        builder.allocate(WIDE, 1, &budget).unwrap();
+        let twice = builder.allocate(WIDE, 1, &budget).unwrap_err();
+        assert_eq!(twice, SegmentError::FilledTwice { column: "wide" });
+        let unknown = builder.allocate(ColumnId(2), 1, &budget).unwrap_err();
+        assert_eq!(unknown, SegmentError::NoSuchColumn { id: 2, columns: 2 });
+        assert_eq!(
+            builder.seal().unwrap_err(),
+            SegmentError::Missing { column: "narrow" }
+        );
+    }
+
+    #[test]
+    fn no_memory_names_the_column() {
+        let budget = Budget::new(Bytes(64));
+        let refused = builder().allocate(WIDE, 3, &budget).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("column \"wide\": 128 bytes of memory were asked for")
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! Segments: the columns of one immutable thing.
+//!
+//! A [`Schema`] names the columns and gives the shape of a row; a [`SegmentBuilder`] is filled and sealed into
+//! [`Columns`], which nobody can change. Columns may have different numbers of rows.
+//!
+//! Must not know: what a column means. The schema is given.
+//!
+//! Start at [`SegmentBuilder`].
+
+mod builder;
+mod columns;
+mod schema;
+
+pub use builder::{SegmentBuilder, SegmentError};
+pub use columns::Columns;
+pub use schema::{Column, ColumnId, ElementWidth, Schema, SchemaError};
