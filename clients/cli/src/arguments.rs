@@ -1,0 +1,239 @@
+//! Every verb and flag, declared once with its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wavekv_client::Address;
+use wavekv_trace::Dtype;
+
+use crate::verbs::eval::Mode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the daemon refused, or its answer failed
+  2  wrong usage, or a file that is no trace
+  3  cannot connect to the daemon";
+
+/// The command line of WaveKV, a KV-cache storage daemon with a vector-database API.
+#[derive(Debug, Parser)]
+#[command(name = "wavekv", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// Where the daemon listens: `unix:/path/to.sock` or `http://host:port`
+    #[arg(
+        long,
+        global = true,
+        env = "WAVEKV_ADDRESS",
+        default_value = "http://127.0.0.1:7600"
+    )]
+    pub(crate) address: Address,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List, describe and remove collections
+    #[command(subcommand)]
+    Collections(CollectionsVerb),
+    /// Store a trace's K and V in a new collection; its layers become layers 0, 1, …
+    Ingest(Ingest),
+    /// Make an attention trace without a model: clustered keys, sinks, local bias, needles
+    Generate(Generate),
+    /// Replay a trace's queries against the daemon and compare each mode with exact attention in f64
+    Eval(Eval),
+    /// Sizes of the daemon
+    Stats,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CollectionsVerb {
+    /// List collections in order of name
+    Ls(Ls),
+    /// Describe a collection: geometry, index, and the sizes of its layers
+    Show(Show),
+    /// Remove collections and all that they hold
+    Rm(Rm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Of this namespace only; "*" for all
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Names that begin with this only
+    #[arg(long, default_value = "")]
+    pub(crate) prefix: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Of the collection
+    pub(crate) name: String,
+    /// That it is in
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Of the collections
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
+    /// That they are in
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// A trace file (safetensors)
+    pub(crate) trace: PathBuf,
+    /// Of the new collection
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Of the new collection
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Tokens of one insert
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) tokens_per_insert: u32,
+    /// Cluster all layers at the end, instead of leaving it to the daemon's background
+    #[arg(long)]
+    pub(crate) cluster: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// The file to write
+    pub(crate) out: PathBuf,
+    /// Length of the sequence
+    #[arg(long, default_value_t = 8192)]
+    pub(crate) tokens: usize,
+    /// KV heads of a layer
+    #[arg(long, default_value_t = 2)]
+    pub(crate) kv_heads: usize,
+    /// Query heads of a KV head
+    #[arg(long, default_value_t = 4)]
+    pub(crate) group: usize,
+    /// Elements of a key
+    #[arg(long, default_value_t = 64)]
+    pub(crate) head_dim: usize,
+    /// Elements of a value [default: those of a key]
+    #[arg(long)]
+    pub(crate) value_dim: Option<usize>,
+    /// Layers
+    #[arg(long, default_value_t = 1)]
+    pub(crate) layers: usize,
+    /// Element type of K and V: bf16, f16 or f32
+    #[arg(long, default_value_t = Dtype::F16)]
+    pub(crate) dtype: Dtype,
+    /// Of all randomness; the same seed gives the same file
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Tokens that answer one of the last 64 queries each
+    #[arg(long, default_value_t = 8)]
+    pub(crate) needles: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// A trace file (safetensors)
+    pub(crate) trace: PathBuf,
+    /// Which of the trace's queries to ask
+    #[arg(long, value_enum, default_value_t = QuerySet::Last)]
+    pub(crate) queries: QuerySet,
+    /// exact, retroinfer, budget:SHARE, budget:SHARE:ESTIMATED or adaptive:TARGET; may be repeated
+    /// [default: exact, retroinfer, budget:0.018, adaptive:0.1, adaptive:0.05, adaptive:0.02]
+    #[arg(long = "mode")]
+    pub(crate) modes: Vec<Mode>,
+    /// Also a row for each layer
+    #[arg(long)]
+    pub(crate) per_layer: bool,
+    /// Print a page of Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
+    /// Keep the collection that the replay made
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuerySet {
+    /// The last 64, as in decode: K and V up to them are stored and clustered, then a token at a time
+    Last,
+    /// The 64 that are spread over the second half; the daemon clusters by itself what lies between them
+    Spread,
+    /// Both, one after the other
+    All,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn refused(line: &str) -> clap::Error {
+        Arguments::try_parse_from(line.split(' ')).unwrap_err()
+    }
+
+    #[test]
+    fn the_declarations_are_sound() {
+        Arguments::command().debug_assert();
+        assert!(
+            Arguments::command()
+                .render_help()
+                .to_string()
+                .contains("3  cannot connect")
+        );
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_verb() {
+        let arguments =
+            Arguments::parse_from(["wavekv", "stats", "--json", "--address", "unix:/a.sock"]);
+        assert!(arguments.json && arguments.address == Address::Unix("/a.sock".into()));
+    }
+
+    #[test]
+    fn modes_repeat_in_order() {
+        let line = "wavekv eval t --mode exact --mode budget:0.1:0.2 --mode adaptive:0.02";
+        let Verb::Eval(eval) = Arguments::parse_from(line.split(' ')).verb else {
+            panic!("another verb")
+        };
+        let names: Vec<String> = eval.modes.iter().map(Mode::to_string).collect();
+        assert_eq!(names, ["exact", "budget:0.1:0.2", "adaptive:0.02"]);
+        assert_eq!(eval.queries, QuerySet::Last);
+    }
+
+    #[test]
+    fn wrong_usage_is_code_2_and_names_what_was_expected() {
+        for (line, expected) in [
+            (
+                "wavekv stats --address nowhere",
+                "unix:/path/to.sock or http://host:port",
+            ),
+            ("wavekv eval t --mode fast", "exact, retroinfer"),
+            ("wavekv generate t --dtype f8", "expected bf16, f16 or f32"),
+            (
+                "wavekv ingest t --name n --tokens-per-insert 0",
+                "1..=65536",
+            ),
+            ("wavekv eval t --json --markdown", "cannot be used with"),
+            ("wavekv collections rm", "<NAMES>..."),
+        ] {
+            let error = refused(line);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        assert_eq!(
+            refused("wavekv --version").kind(),
+            ErrorKind::DisplayVersion
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a command failed, and the exit code that says so.
+
+use wavekv_client::ClientError;
+use wavekv_trace::generate::ParameterError;
+use wavekv_trace::{TraceError, exact};
+
+/// Why a command failed, in one line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// No connection, or the daemon refused.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// Some of several requests were refused; their sentences were printed.
+    #[error("{failed} of {asked} failed")]
+    Some { failed: usize, asked: usize },
+    /// A trace file cannot be read or written.
+    #[error("{0}")]
+    Trace(#[from] TraceError),
+    /// A trace's queries do not fit its tensors.
+    #[error("the trace cannot be evaluated: {0}")]
+    Exact(#[from] exact::ShapeError),
+    /// A parameter of `generate` is out of range.
+    #[error("{0}")]
+    Parameter(#[from] ParameterError),
+    /// A combination of arguments that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon did not get to a state in time.
+    #[error("{what} after {seconds} s")]
+    Timeout { what: &'static str, seconds: u64 },
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// As documented in `wavekv --help`.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Client(ClientError::Connect { .. }) => 3,
+            Self::Parameter(_)
+            | Self::Usage(_)
+            | Self::Exact(_)
+            | Self::Trace(TraceError::Read(_) | TraceError::Malformed { .. }) => 2,
+            Self::Client(_)
+            | Self::Some { .. }
+            | Self::Trace(TraceError::Write { .. })
+            | Self::Timeout { .. }
+            | Self::Interrupted => 1,
+        }
+    }
+}

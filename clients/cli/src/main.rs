@@ -1,0 +1,33 @@
+//! The `wavekv` command: what an operator asks of a daemon, and the evidence of its accuracy.
+//!
+//! `arguments.rs` declares every flag; `verbs/` has one file per verb, which makes the requests; `formats/` turns answers
+//! into tables and JSON and makes no requests; `output.rs` alone writes to the terminal.
+//!
+//! This crate must not know the daemon's code, only its contract through `wavekv-client`.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod failure;
+mod formats;
+mod output;
+mod stopwatch;
+mod upload;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::Arguments;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Box::pin(verbs::run(arguments)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::error(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! From a trace to the requests that store it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use wavekv_client::wire;
+use wavekv_trace::{Dtype, Trace};
+
+/// Largest message of a stream, short of a larger entry.
+pub(crate) const MESSAGE_BYTES: usize = 16 << 20;
+
+/// Names a collection.
+pub(crate) fn collection(namespace: &str, name: &str) -> wire::CollectionRef {
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    wire::CollectionRef {
+        namespace,
+        name,
+        generation: None,
+    }
+}
+
+/// Names a layer by its place among the captured ones.
+pub(crate) fn layer(collection: &wire::CollectionRef, index: usize) -> wire::LayerRef {
+    wire::LayerRef {
+        collection: Some(collection.clone()),
+        layer: index as u32,
+    }
+}
+
+/// Names all layers of a trace.
+pub(crate) fn layers(collection: &wire::CollectionRef, trace: &Trace) -> Vec<wire::LayerRef> {
+    (0..trace.layers.len())
+        .map(|index| layer(collection, index))
+        .collect()
+}
+
+/// A collection with the trace's geometry; the index as the daemon is configured.
+pub(crate) fn create(collection: wire::CollectionRef, trace: &Trace) -> wire::CreateRequest {
+    let geometry = wire::Geometry {
+        fingerprint: trace.model.clone(),
+        layers: vec![wire::LayerKind { sliding_window: 0 }; trace.layers.len()],
+        q_heads: trace.q_heads as u32,
+        kv_heads: trace.kv_heads as u32,
+        head_dim: trace.head_dim as u32,
+        value_dim: trace.value_dim as u32,
+        dtype: dtype(trace.dtype).into(),
+        scale: trace.scale,
+    };
+    wire::CreateRequest {
+        collection: Some(collection),
+        geometry: Some(geometry),
+        index: None,
+    }
+}
+
+/// K and V of the tokens of `range` of one layer. The layer's name is left to the caller.
+pub(crate) fn entry(trace: &Trace, index: usize, range: Range<usize>) -> wire::InsertEntry {
+    let layer = &trace.layers[index];
+    let tensor = |data: Vec<u8>, dim: usize| wire::Tensor {
+        dtype: dtype(trace.dtype).into(),
+        shape: vec![range.len() as u32, trace.kv_heads as u32, dim as u32],
+        data: data.into(),
+    };
+    wire::InsertEntry {
+        layer: None,
+        start_position: range.start as u32,
+        k: Some(tensor(layer.tokens_major_k(range.clone()), trace.head_dim)),
+        v: Some(tensor(layer.tokens_major_v(range.clone()), trace.value_dim)),
+    }
+}
+
+/// K and V of the tokens of `range` of all layers, at most `tokens` tokens an entry; made when they are asked for.
+pub(crate) fn entries(
+    trace: Arc<Trace>,
+    collection: wire::CollectionRef,
+    range: Range<usize>,
+    tokens: usize,
+) -> impl Iterator<Item = wire::InsertEntry> + Send + Unpin + 'static {
+    let layers = trace.layers.len();
+    let end = range.end;
+    let places = range
+        .step_by(tokens)
+        .flat_map(move |start| (0..layers).map(move |i| (start, i)));
+    places.map(move |(start, index)| wire::InsertEntry {
+        layer: Some(layer(&collection, index)),
+        ..entry(&trace, index, start..end.min(start + tokens))
+    })
+}
+
+fn dtype(dtype: Dtype) -> wire::Dtype {
+    match dtype {
+        Dtype::Bf16 => wire::Dtype::Bf16,
+        Dtype::F16 => wire::Dtype::F16,
+        Dtype::F32 => wire::Dtype::F32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wavekv_trace::generate::{GenerateParameters, generate};
+
+    use super::*;
+
+    #[test]
+    fn entries_cover_every_layer_in_order_with_the_shapes_of_the_contract() {
+        let parameters = GenerateParameters {
+            tokens: 100,
+            layers: 2,
+            value_dim: 32,
+            ..Default::default()
+        };
+        let trace = Arc::new(generate(&parameters).unwrap());
+        let all: Vec<_> = entries(Arc::clone(&trace), collection("n", "c"), 10..100, 40).collect();
+        let places: Vec<(u32, u32)> = all
+            .iter()
+            .map(|entry| (entry.start_position, entry.layer.as_ref().unwrap().layer))
+            .collect();
+        assert_eq!(
+            places,
+            [(10, 0), (10, 1), (50, 0), (50, 1), (90, 0), (90, 1)]
+        );
+        let last = all[5].v.as_ref().unwrap();
+        assert_eq!(last.shape, [10, 2, 32]);
+        assert_eq!(last.data, trace.layers[1].tokens_major_v(90..100));
+        let geometry = create(collection("n", "c"), &trace).geometry.unwrap();
+        assert_eq!(
+            (geometry.layers.len(), geometry.q_heads, geometry.value_dim),
+            (2, 8, 32)
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! `wavekv collections`.
+
+pub(crate) mod ls;
+pub(crate) mod rm;
+pub(crate) mod show;

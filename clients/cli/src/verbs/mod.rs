@@ -1,0 +1,35 @@
+//! One file per verb: it makes the requests and hands the answers to `formats`.
+
+mod collections;
+pub(crate) mod eval;
+mod generate;
+mod ingest;
+mod stats;
+
+use wavekv_client::Client;
+
+use crate::arguments::{Arguments, CollectionsVerb, Verb};
+use crate::failure::Failure;
+
+/// Runs the verb that was asked for.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments {
+        address,
+        json,
+        verb,
+    } = arguments;
+    match verb {
+        Verb::Generate(generate) => generate::run(&generate, json),
+        Verb::Ingest(ingest) => ingest::run(&address, &ingest, json).await,
+        Verb::Eval(eval) => eval::run(&address, &eval, json).await,
+        Verb::Stats => stats::run(&Client::connect(&address).await?, json).await,
+        Verb::Collections(verb) => {
+            let client = Client::connect(&address).await?;
+            match verb {
+                CollectionsVerb::Ls(ls) => collections::ls::run(&client, &ls, json).await,
+                CollectionsVerb::Show(show) => collections::show::run(&client, &show, json).await,
+                CollectionsVerb::Rm(rm) => collections::rm::run(&client, &rm, json).await,
+            }
+        }
+    }
+}

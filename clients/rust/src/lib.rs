@@ -1,0 +1,25 @@
+//! The Rust client of WaveKV: the calls of the contract over gRPC, on a Unix socket or TCP.
+//!
+//! [`Client::connect`] gives a [`Client`], which is cheap to clone and may be used by many tasks at once. Its methods
+//! are the calls of the contract; messages are those of [`wire`], documented in `proto/wavekv/v1/*.proto`. A batch
+//! answers entry by entry ([`Batch`]); the methods that end in `_one` take one entry and answer with its outcome.
+//!
+//! This crate must not know what a trace is, nor anything of the daemon but its contract. Start reading in `client.rs`.
+#![forbid(unsafe_code)]
+
+mod address;
+mod batch;
+mod client;
+mod collections;
+mod data_plane;
+mod error;
+mod packed;
+
+pub use address::{Address, AddressError};
+pub use batch::{Batch, EntryResult};
+pub use client::{Client, ConnectOptions};
+pub use error::{ClientError, Code};
+pub use packed::Packed;
+
+/// The messages of the contract, package `wavekv.v1`.
+pub use wavekv_proto::v1 as wire;

@@ -1,0 +1,178 @@
+//! Traces made by code, for machines without recorded ones: keys that behave like a model's.
+//!
+//! What was measured on the recorded traces and is imitated here: the scores of one query over all keys are roughly
+//! normal with a standard deviation of 2 (flat heads) to 5 (sharp heads), so that the best 1.8 % of the tokens hold from
+//! 65 % to 99 % of the mass; the first four tokens take from nothing to 60 % of it; the last 64 from 5 % to 90 %; and the
+//! output is 0.1 to 0.6 times as long as a value. Tokens come in runs on a topic, topics are heavy-tailed in size, and
+//! keys and values are spread around their topic's centres.
+//!
+//! The same parameters give the same bytes: every part draws from its own stream of one seed, whatever the threads do.
+
+mod head;
+mod queries;
+mod text;
+
+use std::ops::RangeInclusive;
+
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+
+use crate::{Dtype, Layer, Plane, Trace};
+use head::{Head, Vectors};
+use text::Text;
+
+/// What to generate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerateParameters {
+    /// 1 to 16777216.
+    pub tokens: usize,
+    /// 1 to 1024.
+    pub kv_heads: usize,
+    /// Query heads of a KV head: 1 to 32.
+    pub group: usize,
+    /// Elements of a key: 16 to 576.
+    pub head_dim: usize,
+    /// Elements of a value: 16 to 576.
+    pub value_dim: usize,
+    /// 1 to 1024.
+    pub layers: usize,
+    /// Element type of K and V.
+    pub dtype: Dtype,
+    /// Of all randomness.
+    pub seed: u64,
+    /// Tokens that answer one of the last queries each: 0 to 64, at most a quarter of the tokens.
+    pub needles: usize,
+}
+
+impl Default for GenerateParameters {
+    /// 8192 tokens, 2 KV heads of 4 query heads, dims 64, 1 layer, f16, seed 1, 8 needles.
+    fn default() -> Self {
+        Self {
+            tokens: 8192,
+            kv_heads: 2,
+            group: 4,
+            head_dim: 64,
+            value_dim: 64,
+            layers: 1,
+            dtype: Dtype::F16,
+            seed: 1,
+            needles: 8,
+        }
+    }
+}
+
+/// A parameter outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {found}, expected {least} to {most}")]
+pub struct ParameterError {
+    /// Of [`GenerateParameters`].
+    pub field: &'static str,
+    /// Its value.
+    pub found: usize,
+    /// The smallest that is allowed.
+    pub least: usize,
+    /// The largest.
+    pub most: usize,
+}
+
+/// Generates a trace. Its queries are placed as in recorded ones: 64 spread over the second half, then the last 64
+/// positions; fewer when the trace is short. Needle `i` of `n` answers row `i * 64 / n` of the last queries, in the first
+/// query head of every KV head and every second one after it.
+///
+/// # Errors
+/// When a parameter is outside its range.
+pub fn generate(parameters: &GenerateParameters) -> Result<Trace, ParameterError> {
+    check(parameters)?;
+    let p = parameters;
+    let text = Text::new(p, &mut stream(p.seed, 0));
+    let layers = (0..p.layers)
+        .map(|number| layer(p, &text, number))
+        .collect();
+    Ok(Trace {
+        model: "generated".into(),
+        text: format!("seed {}", p.seed),
+        tokens: p.tokens,
+        q_heads: p.kv_heads * p.group,
+        kv_heads: p.kv_heads,
+        head_dim: p.head_dim,
+        value_dim: p.value_dim,
+        scale: scale(p.head_dim),
+        dtype: p.dtype,
+        q_positions: text.positions,
+        token_ids: text.topics.iter().map(|&topic| topic as i32).collect(),
+        layers,
+        needles: "[]".into(),
+        planted: text.needles,
+    })
+}
+
+/// `1 / sqrt(head_dim)`.
+fn scale(head_dim: usize) -> f32 {
+    (head_dim as f32).sqrt().recip()
+}
+
+/// The generator of one part.
+fn stream(seed: u64, part: u64) -> Pcg64 {
+    Pcg64::new(u128::from(seed), u128::from(part))
+}
+
+fn layer(p: &GenerateParameters, text: &Text, number: usize) -> Layer {
+    let heads: Vec<Vectors> = (0..p.kv_heads)
+        .into_par_iter()
+        .map(|kv_head| {
+            let mut rng = stream(p.seed, 1 + (number * p.kv_heads + kv_head) as u64);
+            Head::new(p, text, &mut rng).vectors(p, text, &mut rng)
+        })
+        .collect();
+    let plane = |parts: Vec<&[u8]>, dim| Plane {
+        data: parts.concat().into(),
+        dtype: p.dtype,
+        heads: p.kv_heads,
+        tokens: p.tokens,
+        dim,
+    };
+    let queries = text.positions.len();
+    let row = p.group * p.head_dim * Dtype::F16.size();
+    let q: Vec<u8> = (0..queries)
+        .flat_map(|query| {
+            heads
+                .iter()
+                .map(move |head| &head.q[query * row..(query + 1) * row])
+        })
+        .flatten()
+        .copied()
+        .collect();
+    Layer {
+        number: number as u32,
+        k: plane(
+            heads.iter().map(|head| head.k.as_slice()).collect(),
+            p.head_dim,
+        ),
+        v: plane(
+            heads.iter().map(|head| head.v.as_slice()).collect(),
+            p.value_dim,
+        ),
+        q: q.into(),
+    }
+}
+
+fn check(p: &GenerateParameters) -> Result<(), ParameterError> {
+    let within = |field, found, range: RangeInclusive<usize>| {
+        if range.contains(&found) {
+            return Ok(());
+        }
+        Err(ParameterError {
+            field,
+            found,
+            least: *range.start(),
+            most: *range.end(),
+        })
+    };
+    within("tokens", p.tokens, 1..=1 << 24)?;
+    within("kv_heads", p.kv_heads, 1..=1024)?;
+    within("group", p.group, 1..=32)?;
+    within("head_dim", p.head_dim, 16..=576)?;
+    within("value_dim", p.value_dim, 16..=576)?;
+    within("layers", p.layers, 1..=1024)?;
+    within("needles", p.needles, 0..=(p.tokens / 4).min(64))
+}
