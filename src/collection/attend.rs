@@ -1,0 +1,389 @@
+//! Attend: plan, fetch, compute, merge, one KV head at a time.
+//!
+//! The heads of an entry are independent, so whoever has threads runs [`Attend::head`] on them and puts the answers
+//! together with [`Attend::assemble`]. All of it is over one snapshot: an insert, a truncation or a segment that comes
+//! meanwhile changes nothing.
+
+use std::ops::Range;
+
+use wavekv_kernels::{Accumulator, Attend as Kernel, AttendInput, Bounds, Queries, Visibility};
+
+use crate::collection::layer::{Layer, Snapshot};
+use crate::collection::refusal::checked_position;
+use crate::index::segment::Payload;
+use crate::index::{HeadQuery, Survey, Zone};
+use crate::model::{
+    AttendQuery, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, Partial, Report, TokenRange,
+};
+
+/// One entry, checked, over one snapshot.
+#[derive(Debug)]
+pub struct Attend {
+    snapshot: Snapshot,
+    query: AttendQuery,
+    /// What each query token sees.
+    visible: Vec<TokenRange>,
+}
+
+/// The answer of one KV head: arrays are `[tokens, group]`, `out` has `value_dim` a row.
+#[derive(Debug)]
+pub struct HeadAnswer {
+    partial: Partial,
+    report: Report,
+}
+
+/// The answer to one entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attended {
+    /// Merged over all zones.
+    pub partial: Partial,
+    /// What it cost and how good it is.
+    pub report: Report,
+    /// The layer's length that was attended over.
+    pub length: u32,
+}
+
+impl Layer {
+    /// Prepares an entry over the layer as it is now. Where the query tokens' positions are not given they are the last
+    /// before `end`.
+    ///
+    /// # Errors
+    /// `OutOfRange` when a position is not of a stored token.
+    pub fn attend(&self, query: AttendQuery, end: u32) -> Result<Attend, Error> {
+        let snapshot = self.snapshot();
+        let geometry = snapshot.geometry();
+        let row = geometry.q_heads as usize * geometry.head_dim as usize;
+        let tokens = query.queries.len() / row;
+        let length = snapshot.length();
+        let visible = match &query.positions {
+            Some(positions) => positions
+                .iter()
+                .map(|position| {
+                    Ok(visible(
+                        self.kind(),
+                        checked_position("positions", *position, length)?,
+                        length,
+                    ))
+                })
+                .collect::<Result<_, Error>>()?,
+            None => last_tokens(tokens as u32, end.min(length))?
+                .map(|position| {
+                    position.map_or(TokenRange::EMPTY, |p| visible(self.kind(), p, length))
+                })
+                .collect(),
+        };
+        Ok(Attend {
+            snapshot,
+            query,
+            visible,
+        })
+    }
+}
+
+/// The positions of the last `tokens` tokens; nothing to see for any of them in an empty layer.
+fn last_tokens(tokens: u32, end: u32) -> Result<impl Iterator<Item = Option<u32>>, Error> {
+    if end > 0 && tokens > end {
+        let message = format!("q has {tokens} tokens: expected at most {end}, the layer's length");
+        return Err(Error::new(ErrorKind::OutOfRange, message));
+    }
+    Ok((0..tokens).map(move |token| (end + token).checked_sub(tokens).filter(|_| end > 0)))
+}
+
+/// The stored tokens that a query at `position` sees.
+pub(super) fn visible(kind: LayerKind, position: u32, length: u32) -> TokenRange {
+    kind.visible_to(position)
+        .intersection(TokenRange::new(0, length))
+}
+
+impl Attend {
+    /// The KV heads, each to be given to [`Attend::head`].
+    pub fn heads(&self) -> impl Iterator<Item = KvHead> + use<> {
+        (0..self.snapshot.geometry().kv_heads).map(KvHead)
+    }
+
+    /// Answers for the query heads of one KV head.
+    ///
+    /// # Errors
+    /// `Internal` only: a broken promise of our own code.
+    pub fn head(&self, head: KvHead) -> Result<HeadAnswer, Error> {
+        let tokens = self.visible.len();
+        if self.query.mode == Mode::Exact {
+            return Pass::new(self, head, 0..tokens).exact();
+        }
+        let mut answer = HeadAnswer {
+            partial: Partial {
+                out: vec![],
+                lse: vec![],
+            },
+            report: Report::default(),
+        };
+        for token in 0..tokens {
+            let of_token = Pass::new(self, head, token..token + 1).planned(self.query.mode)?;
+            answer.partial.out.extend(of_token.partial.out);
+            answer.partial.lse.extend(of_token.partial.lse);
+            answer.report.exact_mass.extend(of_token.report.exact_mass);
+            answer
+                .report
+                .error_estimate
+                .extend(of_token.report.error_estimate);
+            answer.report.cost = answer.report.cost.plus(of_token.report.cost);
+        }
+        Ok(answer)
+    }
+
+    /// Puts the answers of all heads, in order, together.
+    pub fn assemble(&self, heads: &[HeadAnswer]) -> Attended {
+        let geometry = self.snapshot.geometry();
+        let (group, dim) = (geometry.group(), geometry.value_dim as usize);
+        let mut attended = Attended {
+            partial: Partial {
+                out: vec![],
+                lse: vec![],
+            },
+            report: Report::default(),
+            length: self.snapshot.length(),
+        };
+        let Attended {
+            partial, report, ..
+        } = &mut attended;
+        for token in 0..self.visible.len() {
+            let rows = token * group..(token + 1) * group;
+            for head in heads {
+                partial
+                    .out
+                    .extend(&head.partial.out[rows.start * dim..rows.end * dim]);
+                partial.lse.extend(&head.partial.lse[rows.clone()]);
+                report
+                    .exact_mass
+                    .extend(&head.report.exact_mass[rows.clone()]);
+                report
+                    .error_estimate
+                    .extend(&head.report.error_estimate[rows.clone()]);
+            }
+        }
+        report.cost = heads
+            .iter()
+            .fold(Cost::default(), |cost, head| cost.plus(head.report.cost));
+        attended
+    }
+}
+
+/// Some query tokens of one KV head on their way through the zones. Rows are `[tokens, group]`.
+struct Pass<'a> {
+    snapshot: &'a Snapshot,
+    head: KvHead,
+    /// Of each token.
+    visible: &'a [TokenRange],
+    /// The tokens that any row sees.
+    hull: TokenRange,
+    queries: Vec<f32>,
+    /// Of each row.
+    bounds: Vec<Bounds>,
+    /// What was computed exactly so far.
+    exact: Accumulator,
+    cost: Cost,
+}
+
+impl<'a> Pass<'a> {
+    fn new(attend: &'a Attend, head: KvHead, tokens: Range<usize>) -> Self {
+        let geometry = attend.snapshot.geometry();
+        let (group, dim) = (geometry.group(), geometry.head_dim as usize);
+        let (row, width) = (geometry.q_heads as usize * dim, group * dim);
+        let visible = &attend.visible[tokens.clone()];
+        let queries = tokens
+            .clone()
+            .flat_map(|token| &attend.query.queries[token * row + head.index() * width..][..width]);
+        let bounds = visible.iter().flat_map(|range| {
+            std::iter::repeat_n(
+                Bounds {
+                    first: range.start,
+                    end: range.end,
+                },
+                group,
+            )
+        });
+        let seen = visible.iter().filter(|range| !range.is_empty());
+        let start = seen.clone().map(|range| range.start).min().unwrap_or(0);
+        let token_bytes = (geometry.key_bytes() + geometry.value_bytes()) as u64;
+        let visible_tokens: u64 = visible.iter().map(|range| u64::from(range.tokens())).sum();
+        Self {
+            snapshot: &attend.snapshot,
+            head,
+            visible,
+            hull: TokenRange::new(start, seen.map(|range| range.end).max().unwrap_or(0)),
+            queries: queries.copied().collect(),
+            bounds: bounds.collect(),
+            exact: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
+            cost: Cost {
+                full_bytes: visible_tokens * token_bytes,
+                ..Cost::default()
+            },
+        }
+    }
+
+    /// Every visible token exactly, all query tokens in one pass over K and V.
+    fn exact(mut self) -> Result<HeadAnswer, Error> {
+        self.steady()?;
+        let snapshot = self.snapshot;
+        for segment in snapshot.segments() {
+            let range = segment.range();
+            if range.intersection(self.hull).is_empty() {
+                continue;
+            }
+            self.read(segment.payload(self.head, segment.all_rows())?, range)?;
+            self.cost.retrieved_tokens += self.seen_of(range);
+        }
+        let rows = self.exact.rows();
+        let mut answer = self.answer(&self.exact)?;
+        answer.report.exact_mass = vec![1.0; rows];
+        answer.report.error_estimate = vec![0.0; rows];
+        Ok(answer)
+    }
+
+    /// One query token: what `mode` chooses exactly, the rest estimated.
+    fn planned(mut self, mode: Mode) -> Result<HeadAnswer, Error> {
+        self.steady()?;
+        let snapshot = self.snapshot;
+        let geometry = snapshot.geometry();
+        let group = geometry.group();
+        let queries = self.queries.clone();
+        let query = HeadQuery {
+            queries: Queries::new(&queries, group, geometry.head_dim as usize)?,
+            scale: geometry.scale,
+            visible: self.hull,
+        };
+        let indexed: Vec<_> = snapshot
+            .segments()
+            .iter()
+            .filter(|segment| !segment.range().intersection(self.hull).is_empty())
+            .collect();
+        let heads = indexed.iter().map(|segment| segment.head(self.head));
+        let heads = heads
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        let mut survey = Survey::new(snapshot.fixed.kernels, query, heads)?;
+        for (segment, rows) in survey.row_runs(Zone::Steady) {
+            let payload = indexed[segment].payload(self.head, rows)?;
+            let seen = payload
+                .positions
+                .iter()
+                .filter(|position| self.hull.contains(**position));
+            self.cost.steady_tokens += seen.count() as u64;
+            self.read(payload, indexed[segment].range())?;
+        }
+        survey.choose(mode, &self.exact)?;
+        for (segment, rows) in survey.row_runs(Zone::Retrieval) {
+            self.read(
+                indexed[segment].payload(self.head, rows)?,
+                indexed[segment].range(),
+            )?;
+        }
+        self.cost.retrieved_tokens += survey.tokens(Zone::Retrieval);
+        self.cost.estimated_tokens += survey.tokens(Zone::Estimation);
+        self.cost.ignored_tokens += survey.tokens(Zone::Ignored);
+        self.cost.bytes_read += survey.meta_bytes();
+        let mut merged = self.exact.clone();
+        survey.estimate(&mut merged)?;
+        let mut answer = self.answer(&merged)?;
+        answer.report.error_estimate = survey.error_estimate(&merged)?;
+        let mass = |(row, lse): (usize, &f32)| exact_mass(self.exact.log_sum(row), *lse);
+        answer.report.exact_mass = answer.partial.lse.iter().enumerate().map(mass).collect();
+        Ok(answer)
+    }
+
+    /// Sink, window and tail.
+    fn steady(&mut self) -> Result<(), Error> {
+        let snapshot = self.snapshot;
+        let geometry = snapshot.geometry();
+        for (block, part) in snapshot.steady.parts(self.hull) {
+            let input = AttendInput {
+                queries: Queries::new(
+                    &self.queries,
+                    self.bounds.len(),
+                    geometry.head_dim as usize,
+                )?,
+                keys: block.keys(geometry, self.head, part)?,
+                values: block.values(geometry, self.head, part)?,
+                visible: if self.all_see(part) {
+                    Visibility::All
+                } else {
+                    Visibility::From {
+                        first_position: part.start,
+                        bounds: &self.bounds,
+                    }
+                },
+                scale: geometry.scale,
+            };
+            self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
+            snapshot
+                .fixed
+                .kernels
+                .attend(Kernel::new(input, &mut self.exact)?);
+            self.cost.steady_tokens += self.seen_of(part);
+        }
+        Ok(())
+    }
+
+    /// Computes tokens of a segment of tokens `range` exactly.
+    fn read(&mut self, payload: Payload<'_>, range: TokenRange) -> Result<(), Error> {
+        let geometry = self.snapshot.geometry();
+        let input = AttendInput {
+            queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
+            keys: payload.keys,
+            values: payload.values,
+            visible: if self.all_see(range) {
+                Visibility::All
+            } else {
+                Visibility::Positions {
+                    positions: payload.positions,
+                    bounds: &self.bounds,
+                }
+            },
+            scale: geometry.scale,
+        };
+        self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
+        self.snapshot
+            .fixed
+            .kernels
+            .attend(Kernel::new(input, &mut self.exact)?);
+        Ok(())
+    }
+
+    fn all_see(&self, range: TokenRange) -> bool {
+        self.visible.iter().all(|visible| visible.covers(range))
+    }
+
+    /// Tokens of `range` that query tokens see, each counted once for each query token.
+    fn seen_of(&self, range: TokenRange) -> u64 {
+        self.visible
+            .iter()
+            .map(|visible| u64::from(visible.intersection(range).tokens()))
+            .sum()
+    }
+
+    fn answer(&self, sums: &Accumulator) -> Result<HeadAnswer, Error> {
+        let dim = sums.value_dim();
+        let mut out = vec![0.0; sums.rows() * dim];
+        let rows = out.chunks_exact_mut(dim).enumerate();
+        let lse = rows
+            .map(|(row, out)| sums.write_row(row, out))
+            .collect::<Result<_, _>>()?;
+        let report = Report {
+            cost: self.cost,
+            ..Report::default()
+        };
+        Ok(HeadAnswer {
+            partial: Partial { out, lse },
+            report,
+        })
+    }
+}
+
+/// The share of the mass `lse` that `exact` is; of no mass, all is exact.
+fn exact_mass(exact: f32, lse: f32) -> f32 {
+    if lse == f32::NEG_INFINITY {
+        1.0
+    } else {
+        (exact - lse).exp().min(1.0)
+    }
+}

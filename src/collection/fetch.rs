@@ -1,0 +1,145 @@
+//! The stored K and V as they were inserted: of a token range, wherever its tokens lie now, or of one cluster.
+
+use wavekv_kernels::ShapeError;
+
+use crate::collection::layer::Snapshot;
+use crate::model::{ClusterAddress, Error, ErrorKind, KvHead, TokenRange};
+
+/// What to fetch.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// Tokens by position, all KV heads.
+    Range(TokenRange),
+    /// The tokens of one cluster, one KV head.
+    Cluster(ClusterAddress),
+}
+
+/// Fetched tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Of each token.
+    pub positions: Vec<u32>,
+    /// Heads in `keys` and `values`: all of them for a range, 1 for a cluster.
+    pub heads: u32,
+    /// `[tokens, heads, head_dim]` in the collection's dtype.
+    pub keys: Vec<u8>,
+    /// `[tokens, heads, value_dim]` in the collection's dtype.
+    pub values: Vec<u8>,
+}
+
+impl Snapshot {
+    /// The stored K and V.
+    ///
+    /// # Errors
+    /// `OutOfRange` when the range ends after the layer; `NotFound` when the cluster is of no present segment.
+    pub fn fetch(&self, what: What) -> Result<Fetched, Error> {
+        match what {
+            What::Range(range) => self.fetch_range(range),
+            What::Cluster(address) => self.fetch_cluster(address),
+        }
+    }
+
+    fn fetch_range(&self, range: TokenRange) -> Result<Fetched, Error> {
+        if range.end > self.length() {
+            let message = format!(
+                "range.end is {}: expected at most {}, the layer's length",
+                range.end,
+                self.length()
+            );
+            return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        let geometry = self.geometry();
+        let heads = geometry.kv_heads as usize;
+        let (key_bytes, value_bytes) = (geometry.key_bytes(), geometry.value_bytes());
+        let tokens = range.tokens() as usize;
+        let mut keys = vec![0; tokens * heads * key_bytes];
+        let mut values = vec![0; tokens * heads * value_bytes];
+        for head in 0..heads {
+            self.visit(KvHead(head as u32), range, |position, key, value| {
+                let row = (position - range.start) as usize * heads + head;
+                keys[row * key_bytes..][..key_bytes].copy_from_slice(key);
+                values[row * value_bytes..][..value_bytes].copy_from_slice(value);
+            })?;
+        }
+        let positions = (range.start..range.end).collect();
+        Ok(Fetched {
+            positions,
+            heads: geometry.kv_heads,
+            keys,
+            values,
+        })
+    }
+
+    fn fetch_cluster(&self, address: ClusterAddress) -> Result<Fetched, Error> {
+        let segment = self.segment(address.segment);
+        let segment = segment.ok_or_else(|| no_such_cluster(address))?;
+        let head = segment
+            .head(address.head)?
+            .ok_or_else(|| no_such_cluster(address))?;
+        let cluster = address.cluster.0 as usize;
+        if cluster >= head.clusters() {
+            return Err(no_such_cluster(address));
+        }
+        let payload = segment.payload(address.head, head.rows(cluster))?;
+        Ok(Fetched {
+            positions: payload.positions.to_vec(),
+            heads: 1,
+            keys: payload.keys.bytes().to_vec(),
+            values: payload.values.bytes().to_vec(),
+        })
+    }
+
+    /// Shows the K and V bytes of every token of `range` of one head, in no particular order.
+    pub(super) fn visit(
+        &self,
+        head: KvHead,
+        range: TokenRange,
+        mut see: impl FnMut(u32, &[u8], &[u8]),
+    ) -> Result<(), ShapeError> {
+        let geometry = self.geometry();
+        let (key_bytes, value_bytes) = (geometry.key_bytes(), geometry.value_bytes());
+        for (block, part) in self.steady.parts(range) {
+            let keys = block
+                .keys(geometry, head, part)?
+                .bytes()
+                .chunks_exact(key_bytes);
+            let values = block
+                .values(geometry, head, part)?
+                .bytes()
+                .chunks_exact(value_bytes);
+            for ((position, key), value) in (part.start..part.end).zip(keys).zip(values) {
+                see(position, key, value);
+            }
+        }
+        let met = |segment: &&std::sync::Arc<_>| !overlap(segment, range).is_empty();
+        for segment in self.segments.iter().filter(met) {
+            let payload = segment.payload(head, segment.all_rows())?;
+            let (keys, values) = (payload.keys.bytes(), payload.values.bytes());
+            for (row, position) in payload.positions.iter().enumerate() {
+                if range.contains(*position) {
+                    let key = &keys[row * key_bytes..][..key_bytes];
+                    see(*position, key, &values[row * value_bytes..][..value_bytes]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn overlap(segment: &crate::index::Segment, range: TokenRange) -> TokenRange {
+    segment.range().intersection(range)
+}
+
+/// A cluster that is not there: never was, or a newer segment has its tokens.
+pub(super) fn no_such_cluster(address: ClusterAddress) -> Error {
+    let ClusterAddress {
+        segment,
+        head,
+        cluster,
+    } = address;
+    let message = format!(
+        "cluster is segment {segment}, kv_head {head}, cluster {cluster}: expected a cluster of a present segment; rank \
+         again, segments are replaced when they are merged or truncated"
+    );
+    Error::new(ErrorKind::NotFound, message)
+}

@@ -1,0 +1,40 @@
+//! Sentences of refusal that more than one operation says, and how the rooms below become errors.
+
+use wavekv_storage::BudgetExceeded;
+use wavekv_storage::segment::SegmentError;
+
+use crate::index::build::BuildError;
+use crate::model::{Error, ErrorKind};
+
+impl From<BudgetExceeded> for Error {
+    fn from(error: BudgetExceeded) -> Self {
+        Self::new(
+            ErrorKind::ResourceExhausted,
+            format!("memory.budget: {error}; nothing of this request was stored"),
+        )
+    }
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Segment(SegmentError::NoMemory { source, .. }) => source.into(),
+            BuildError::Segment(
+                error @ (SegmentError::WrongSize { .. }
+                | SegmentError::FilledTwice { .. }
+                | SegmentError::Missing { .. }
+                | SegmentError::NoSuchColumn { .. }),
+            ) => Self::internal(error),
+            BuildError::Shape(error) => error.into(),
+        }
+    }
+}
+
+/// The position of a query token, when the layer has it.
+pub(super) fn checked_position(field: &str, position: u32, length: u32) -> Result<u32, Error> {
+    if position < length {
+        return Ok(position);
+    }
+    let message = format!("{field} is {position}: expected less than {length}, the layer's length");
+    Err(Error::new(ErrorKind::OutOfRange, message))
+}

@@ -1,0 +1,75 @@
+//! Truncate: drop the tokens from a length on. A segment that is cut gives its remaining tokens back to the tail; the
+//! background clusters them again where the layout says so.
+
+use std::sync::Arc;
+
+use crate::collection::block::Block;
+use crate::collection::fetch::{Fetched, What};
+use crate::collection::layer::{Layer, Snapshot};
+use crate::collection::steady::filled_blocks;
+use crate::model::{Error, NewTokens, TokenRange};
+
+impl Layer {
+    /// Drops the tokens from `length` on; a layer that is not longer stays as it is. Returns the layer's length.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when the memory budget has no room for the tokens of a segment that is cut; nothing is
+    /// dropped then.
+    pub fn truncate(&self, length: u32) -> Result<u32, Error> {
+        let _turn = self.writer();
+        let before = self.snapshot();
+        if length >= before.length() {
+            return Ok(before.length());
+        }
+        let [_, tail] = before.steady.ranges();
+        if length <= self.layout.sink_end() || length >= tail.start {
+            self.swap(|state| {
+                state.steady.truncate(length);
+                state.keep_segments_before(length);
+            });
+            return Ok(length);
+        }
+        let tail = TokenRange::new(before.kept_segments_end(length), length);
+        let blocks = before.unsealed(tail)?;
+        self.swap(|state| {
+            state.steady.replace_tail(tail, blocks);
+            state.keep_segments_before(tail.start);
+        });
+        Ok(length)
+    }
+}
+
+impl Snapshot {
+    /// Where the last segment ends that has only tokens before `length`.
+    fn kept_segments_end(&self, length: u32) -> u32 {
+        let mut ends = self.segments.iter().map(|segment| segment.range().end);
+        ends.rfind(|end| *end <= length)
+            .unwrap_or_else(|| self.steady.sink_end())
+    }
+
+    /// Blocks with the tokens of `tail`, which segments have now.
+    fn unsealed(&self, tail: TokenRange) -> Result<Vec<Arc<Block>>, Error> {
+        let Fetched { keys, values, .. } = self.fetch(What::Range(tail))?;
+        let tokens = NewTokens {
+            start: tail.start,
+            tokens: tail.tokens(),
+            keys: keys.into(),
+            values: values.into(),
+        };
+        Ok(filled_blocks(
+            &self.fixed,
+            self.steady.tail_cells(tail),
+            &tokens,
+        )?)
+    }
+
+    /// Forgets the segments that have tokens from `end` on, and that there was more than one truth.
+    fn keep_segments_before(&mut self, end: u32) {
+        self.truncations += 1;
+        let kept = self
+            .segments
+            .iter()
+            .filter(|segment| segment.range().end <= end);
+        self.segments = Arc::new(kept.cloned().collect());
+    }
+}

@@ -1,0 +1,45 @@
+//! Settings: what an operator may choose.
+//!
+//! They come from four places, the later over the earlier: the defaults, a TOML file, the environment, flags. Every one
+//! is a plain value with its unit, in one file per room; the defaults and documentation there make
+//! `wavekvd.example.toml`. A setting that does not exist or is out of its range is refused, with a sentence that names
+//! it, its value, where it came from and what was expected.
+//!
+//! | place | spelling of `grpc.listen` |
+//! | --- | --- |
+//! | file, named by `--config` or `WAVEKV_CONFIG` | `listen = "…"` under `[grpc]` |
+//! | environment | `WAVEKV_GRPC__LISTEN=…` |
+//! | flags | `--set grpc.listen=…`; the usual ones have their own, as `--listen …` |
+//!
+//! Must not know: what the settings do. Only this room reads the environment and the file; the other rooms are given
+//! values.
+//!
+//! Start at [`Settings`], then [`Settings::load`].
+
+mod attend;
+mod check;
+mod compute;
+mod daemon;
+mod error;
+#[cfg(test)]
+mod example;
+mod flags;
+mod grpc;
+mod index;
+mod layers;
+mod limits;
+mod load;
+mod log;
+mod memory;
+mod notation;
+
+pub use attend::AttendSettings;
+pub use compute::ComputeSettings;
+pub use daemon::Settings;
+pub use error::{ConfigError, SettingError};
+pub use grpc::GrpcSettings;
+pub use index::IndexSettings;
+pub use limits::LimitSettings;
+pub use load::Loaded;
+pub use log::{LogFormat, LogSettings};
+pub use memory::MemorySettings;

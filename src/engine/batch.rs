@@ -1,0 +1,284 @@
+//! What a call of the data plane does: a batch of entries, each for one layer of one collection. An entry fails alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use tokio::sync::oneshot;
+
+use crate::collection::attend::Attend;
+use crate::collection::{Attended, Collection, Fetched, Inserted, Layer, Ranking, What};
+use crate::engine::Engine;
+use crate::model::{
+    AttendQuery, ClusterAddress, ClusterQuery, Error, ErrorKind, Generation, LayerId, NewTokens,
+    Partial, TokenRange,
+};
+
+/// What is asked of one layer of one collection.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// Found already.
+    pub collection: Arc<Collection>,
+    /// Of that collection.
+    pub layer: LayerId,
+    /// The question.
+    pub what: T,
+}
+
+/// Tells when a forced clustering is done.
+type Done = oneshot::Receiver<Result<(), Error>>;
+
+/// An entry of a batch; one that the door refused keeps its place and its error.
+pub type Checked<T> = Result<Entry<T>, Error>;
+
+/// What an entry came to.
+#[derive(Debug)]
+pub struct Answer<A> {
+    /// Whose generation the reply names.
+    pub collection: Arc<Collection>,
+    /// The answer.
+    pub what: A,
+}
+
+/// The answers of a batch, in the order of its entries.
+pub type Answers<A> = Vec<Result<Answer<A>, Error>>;
+
+/// An attend with what to insert first.
+#[derive(Debug)]
+pub struct AttendStep {
+    /// This step's K and V.
+    pub insert: Option<NewTokens>,
+    /// The query tokens.
+    pub query: AttendQuery,
+}
+
+/// A ranking to be made.
+#[derive(Debug)]
+pub struct TopClusters {
+    /// The query token.
+    pub query: ClusterQuery,
+    /// Clusters a KV head.
+    pub limit: usize,
+    /// Also K, V and positions.
+    pub with_payload: bool,
+}
+
+/// An estimate to be made.
+#[derive(Debug)]
+pub struct Estimate {
+    /// The query token.
+    pub query: ClusterQuery,
+    /// What the caller computes itself.
+    pub retrieved: Vec<ClusterAddress>,
+}
+
+/// What a layer is clustered into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clustered {
+    /// Sealed segments.
+    pub segments: usize,
+    /// Over all KV heads.
+    pub clusters: usize,
+    /// The tokens that no segment has.
+    pub steady: Vec<TokenRange>,
+}
+
+impl Engine {
+    /// Inserts; entries of one layer one after the other in their order, different layers side by side. Call it on the
+    /// compute pool.
+    pub fn insert(&self, entries: &[Checked<NewTokens>]) -> Answers<Inserted> {
+        self.insert_in_order(entries, |new| Some(new))
+    }
+
+    /// Inserts what entries have to insert, then attends: every entry after all inserts. Call it on the compute pool.
+    pub fn attend(&self, entries: Vec<Checked<AttendStep>>) -> Answers<Attended> {
+        let inserted = self.insert_in_order(&entries, |step| step.insert.as_ref());
+        let prepared = entries.into_iter().zip(inserted).map(|(entry, inserted)| {
+            let (entry, end) = (entry?, inserted?.what.length);
+            let attend = entry
+                .collection
+                .layer(entry.layer)?
+                .attend(entry.what.query, end)?;
+            Ok(Answer {
+                collection: entry.collection,
+                what: attend,
+            })
+        });
+        attend_heads(&prepared.collect::<Vec<_>>())
+    }
+
+    /// Clusters the tail of each entry's layer, in the background, and waits for it.
+    pub async fn segment_cluster(&self, entries: Vec<Checked<()>>) -> Answers<Clustered> {
+        let waiting: Vec<_> = entries
+            .into_iter()
+            .map(|entry| self.force(entry?))
+            .collect();
+        let mut answers = Vec::with_capacity(waiting.len());
+        for forced in waiting {
+            answers.push(match forced {
+                Ok((entry, done)) => done
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(Error::new(ErrorKind::Unavailable, "the daemon is stopping"))
+                    })
+                    .and_then(|()| entry.clustered()),
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    /// Drops the tokens of every layer from `length` on; returns the layers' lengths. Call it on the compute pool.
+    ///
+    /// # Errors
+    /// `OutOfRange` when no layer is as long; `ResourceExhausted` when the memory budget has no room to cut a segment:
+    /// then layers may have been cut or not, and the call can be repeated.
+    pub fn truncate(&self, collection: &Arc<Collection>, length: u32) -> Result<Vec<u32>, Error> {
+        let longest = collection.layer_lengths().into_iter().max().unwrap_or(0);
+        if length > longest {
+            let message = format!(
+                "length is {length}: expected at most {longest}, the longest layer's length"
+            );
+            return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        let lengths = collection
+            .layers()
+            .par_iter()
+            .map(|layer| layer.truncate(length))
+            .collect();
+        for layer in 0..collection.layers().len() {
+            self.cluster_if_due(collection, LayerId(layer as u32));
+        }
+        lengths
+    }
+
+    /// Inserts what `new` finds in each entry, if anything.
+    fn insert_in_order<T: Sync>(
+        &self,
+        entries: &[Checked<T>],
+        new: impl Fn(&T) -> Option<&NewTokens> + Sync,
+    ) -> Answers<Inserted> {
+        let longest = self.settings.max_tokens_per_layer;
+        let insert = |entry: &Checked<T>| {
+            let entry = entry.as_ref().map_err(Error::clone)?;
+            let layer = entry.collection.layer(entry.layer)?;
+            let what = match new(&entry.what) {
+                Some(new) => layer.insert(new, longest)?,
+                None => Inserted {
+                    length: layer.length(),
+                    already_stored: 0,
+                },
+            };
+            self.cluster_if_due(&entry.collection, entry.layer);
+            Ok(Answer {
+                collection: Arc::clone(&entry.collection),
+                what,
+            })
+        };
+        let mut of_layer: HashMap<Option<(Generation, LayerId)>, Vec<usize>> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let key = entry
+                .as_ref()
+                .ok()
+                .map(|entry| (entry.collection.generation(), entry.layer));
+            of_layer.entry(key).or_default().push(index);
+        }
+        let groups = of_layer.into_par_iter().flat_map_iter(|(_, indices)| {
+            indices
+                .into_iter()
+                .map(|index| (index, insert(&entries[index])))
+        });
+        let mut answers: Vec<_> = groups.collect();
+        answers.sort_unstable_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    fn cluster_if_due(&self, collection: &Arc<Collection>, layer: LayerId) {
+        if collection.layer(layer).is_ok_and(Layer::wants_sealing) {
+            self.background.schedule(collection, layer);
+        }
+    }
+
+    fn force(&self, entry: Entry<()>) -> Result<(Entry<()>, Done), Error> {
+        let length = entry.collection.layer(entry.layer)?.length();
+        let done = self
+            .background
+            .force(&entry.collection, entry.layer, length);
+        Ok((entry, done))
+    }
+}
+
+impl Entry<()> {
+    fn clustered(self) -> Result<Answer<Clustered>, Error> {
+        let snapshot = self.collection.layer(self.layer)?.snapshot();
+        let clusters = snapshot.segments().iter().map(|segment| segment.clusters());
+        let what = Clustered {
+            segments: snapshot.segments().len(),
+            clusters: clusters.sum(),
+            steady: snapshot.steady_ranges(),
+        };
+        Ok(Answer {
+            collection: self.collection,
+            what,
+        })
+    }
+}
+
+/// The best clusters of each entry. Call it on the compute pool.
+pub fn top_clusters(entries: Vec<Checked<TopClusters>>) -> Answers<Ranking> {
+    each(
+        entries,
+        |layer,
+         TopClusters {
+             query,
+             limit,
+             with_payload,
+         }| { layer.top_clusters(query, limit, with_payload) },
+    )
+}
+
+/// The estimation zone of each entry. Call it on the compute pool.
+pub fn estimate(entries: Vec<Checked<Estimate>>) -> Answers<Partial> {
+    each(entries, |layer, Estimate { query, retrieved }| {
+        layer.estimate(query, &retrieved)
+    })
+}
+
+/// The stored K and V of each entry. Call it on the compute pool.
+pub fn fetch(entries: Vec<Checked<What>>) -> Answers<Fetched> {
+    each(entries, |layer, what| layer.snapshot().fetch(what))
+}
+
+/// Answers every entry that the door has let in.
+fn each<T: Send, A: Send>(
+    entries: Vec<Checked<T>>,
+    answer: impl Fn(&Layer, T) -> Result<A, Error> + Sync,
+) -> Answers<A> {
+    let answers = entries.into_par_iter().map(|entry| {
+        let entry = entry?;
+        let what = answer(entry.collection.layer(entry.layer)?, entry.what)?;
+        Ok(Answer {
+            collection: entry.collection,
+            what,
+        })
+    });
+    answers.collect()
+}
+
+/// Runs the KV heads of all entries side by side, so that one long sequence uses every core as many short ones do.
+fn attend_heads(entries: &[Result<Answer<Attend>, Error>]) -> Answers<Attended> {
+    let answers = entries.par_iter().map(|entry| {
+        let Answer {
+            collection,
+            what: attend,
+        } = entry.as_ref().map_err(Error::clone)?;
+        let heads: Vec<_> = attend.heads().collect();
+        let heads = heads.into_par_iter().map(|head| attend.head(head));
+        let what = attend.assemble(&heads.collect::<Result<Vec<_>, _>>()?);
+        Ok(Answer {
+            collection: Arc::clone(collection),
+            what,
+        })
+    });
+    answers.collect()
+}

@@ -1,0 +1,113 @@
+//! Which collections there are, by name.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::collection::Collection;
+use crate::model::{CollectionName, Error, ErrorKind, Generation};
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    most: usize,
+    collections: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
+}
+
+impl Registry {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            collections: RwLock::default(),
+        }
+    }
+
+    pub(super) fn add(&self, collection: Arc<Collection>) -> Result<Arc<Collection>, Error> {
+        let mut collections = self.collections.write();
+        let name = collection.name().clone();
+        if let Some(old) = collections.get(&name) {
+            let message = format!(
+                "name is {name}: expected one that is not taken (it is generation {})",
+                old.generation()
+            );
+            return Err(Error::new(ErrorKind::AlreadyExists, message));
+        }
+        if collections.len() >= self.most {
+            let message = format!(
+                "limits.max_collections is {}: expected a collection to be deleted first",
+                self.most
+            );
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
+        }
+        collections.insert(name, Arc::clone(&collection));
+        Ok(collection)
+    }
+
+    pub(super) fn find(
+        &self,
+        name: &CollectionName,
+        generation: Option<Generation>,
+    ) -> Result<Arc<Collection>, Error> {
+        let collections = self.collections.read();
+        let found = collections.get(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("collection is {name}: expected the name of a collection that exists"),
+            )
+        })?;
+        match generation {
+            Some(expected) if expected != found.generation() => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                format!(
+                    "generation is {expected}: expected {}, the generation of collection {name} now",
+                    found.generation()
+                ),
+            )),
+            _ => Ok(Arc::clone(found)),
+        }
+    }
+
+    pub(super) fn remove(
+        &self,
+        name: &CollectionName,
+        generation: Option<Generation>,
+    ) -> Result<Arc<Collection>, Error> {
+        let found = self.find(name, generation)?;
+        let mut collections = self.collections.write();
+        // Between the two locks the name may have been deleted and taken again.
+        let same = collections
+            .get(name)
+            .is_some_and(|now| now.generation() == found.generation());
+        if same {
+            collections.remove(name);
+            return Ok(found);
+        }
+        drop(collections);
+        self.find(name, Some(found.generation()))
+    }
+
+    pub(super) fn list(
+        &self,
+        namespace: Option<&str>,
+        prefix: &str,
+        after: Option<&CollectionName>,
+        limit: usize,
+    ) -> Vec<Arc<Collection>> {
+        let collections = self.collections.read();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = collections.range::<CollectionName, _>((start, Bound::Unbounded));
+        let found = found.filter(|(name, _)| {
+            namespace.is_none_or(|namespace| name.namespace() == namespace)
+                && name.name().starts_with(prefix)
+        });
+        found
+            .take(limit)
+            .map(|(_, collection)| Arc::clone(collection))
+            .collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Collection>> {
+        self.collections.read().values().cloned().collect()
+    }
+}

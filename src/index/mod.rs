@@ -1,0 +1,24 @@
+//! The wave index: which tokens a query must read exactly, and what the others weigh.
+//!
+//! Pure: no I/O, no clock, no locks, no async, and no thought of where bytes live. It answers a query with a read plan
+//! (which clusters, worth how much) and never reads K or V itself; whoever holds them computes and hands back partials.
+//! It must not know collections, the engine or the wire.
+//!
+//! Start reading at [`segment`] (what is known of sealed tokens), then [`survey`] (a query meets the meta index),
+//! [`select`] (the retrieval zone), [`estimate`] (the estimation zone) and [`error_estimate`] (how good that is).
+//! [`build`] makes segments, [`layout`] says where they begin and end, and [`schema`] what their columns mean.
+
+pub mod build;
+pub mod error_estimate;
+pub mod estimate;
+pub mod layout;
+pub mod schema;
+pub mod segment;
+pub mod select;
+pub mod survey;
+pub mod zones;
+
+pub use layout::Layout;
+pub use segment::{HeadIndex, Segment};
+pub use survey::{HeadQuery, Survey};
+pub use zones::{Place, Zone};

@@ -1,0 +1,196 @@
+//! A sealed segment: a token range of one layer, clustered per KV head, immutable.
+
+use std::ops::Range;
+
+use wavekv_kernels::{Dtype, Matrix, ShapeError};
+use wavekv_storage::segment::Columns;
+
+use crate::index::schema;
+use crate::model::{Geometry, KvHead, SegmentId, TokenRange};
+
+/// The columns of a segment with their meaning.
+#[derive(Debug)]
+pub struct Segment {
+    id: SegmentId,
+    range: TokenRange,
+    dtype: Dtype,
+    head_dim: usize,
+    value_dim: usize,
+    /// First cluster of each head, and the end of the last.
+    head_starts: Vec<usize>,
+    columns: Columns,
+}
+
+/// The meta index of one KV head of one segment. Slices have one entry a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadIndex<'a> {
+    /// The segment's tokens; each is in exactly one cluster.
+    pub range: TokenRange,
+    /// `[clusters, head_dim]`.
+    pub centroids: Matrix<'a>,
+    /// `[clusters, value_dim]`.
+    pub value_means: Matrix<'a>,
+    /// Length of each value mean.
+    pub value_mean_norms: &'a [f32],
+    /// Tokens.
+    pub counts: &'a [u32],
+    /// First payload row, counted from the head's first.
+    pub first_rows: &'a [u32],
+    /// First and last position.
+    pub position_bounds: &'a [[u32; 2]],
+    /// Factor on the head's profile, see [`crate::index::build::statistics`].
+    pub key_spreads: &'a [f32],
+    /// Root mean square distance of values from their mean.
+    pub value_spreads: &'a [f32],
+    /// `[head_dim]`: how key spread is divided among the dimensions.
+    pub spread_profile: &'a [f32],
+}
+
+impl HeadIndex<'_> {
+    /// How many clusters.
+    pub fn clusters(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The payload rows of a cluster, counted from the head's first.
+    pub fn rows(&self, cluster: usize) -> Range<usize> {
+        let first = self.first_rows[cluster] as usize;
+        first..first + self.counts[cluster] as usize
+    }
+
+    /// Bytes that a scan reads of each cluster: centroid, count and spreads.
+    pub fn scan_bytes(&self) -> u64 {
+        let centroid = self.centroids.cols() * schema::META.size_of();
+        // Count and position bounds, key spread, value norm and value spread: six numbers of 4 bytes.
+        (self.clusters() * (centroid + 6 * size_of::<u32>())) as u64
+    }
+
+    /// Bytes of all value means.
+    pub fn value_mean_bytes(&self) -> u64 {
+        (self.clusters() * self.value_means.cols() * schema::META.size_of()) as u64
+    }
+}
+
+/// K, V and positions of neighbouring clusters of one head; rows are tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// `[tokens, head_dim]`.
+    pub keys: Matrix<'a>,
+    /// `[tokens, value_dim]`.
+    pub values: Matrix<'a>,
+    /// Of each row.
+    pub positions: &'a [u32],
+}
+
+impl Segment {
+    /// Gives columns of [`schema::schema`] their meaning.
+    pub fn new(id: SegmentId, range: TokenRange, geometry: &Geometry, columns: Columns) -> Self {
+        let per_head = columns.column(schema::HEAD_CLUSTERS).as_u32().iter();
+        let mut head_starts = vec![0];
+        head_starts.extend(per_head.scan(0, |end, clusters| {
+            *end += *clusters as usize;
+            Some(*end)
+        }));
+        Self {
+            id,
+            range,
+            dtype: geometry.dtype,
+            head_dim: geometry.head_dim as usize,
+            value_dim: geometry.value_dim as usize,
+            head_starts,
+            columns,
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    /// Its tokens.
+    pub fn range(&self) -> TokenRange {
+        self.range
+    }
+
+    /// Clusters of all heads.
+    pub fn clusters(&self) -> usize {
+        self.head_starts.last().copied().unwrap_or(0)
+    }
+
+    /// Bytes of K and V.
+    pub fn payload_bytes(&self) -> u64 {
+        self.columns.column_size(schema::KEYS).0 + self.columns.column_size(schema::VALUES).0
+    }
+
+    /// Bytes of everything else.
+    pub fn meta_bytes(&self) -> u64 {
+        self.columns.size().0 - self.payload_bytes()
+    }
+
+    /// The meta index of one head; `None` when there is no such head.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the columns are not those of one segment.
+    pub fn head(&self, head: KvHead) -> Result<Option<HeadIndex<'_>>, ShapeError> {
+        let Some(clusters) = self.head_clusters(head) else {
+            return Ok(None);
+        };
+        let meta = |column, cols| {
+            let bytes = self.columns.column(column).as_bytes();
+            let row = cols * schema::META.size_of();
+            let bytes = &bytes[clusters.start * row..clusters.end * row];
+            Matrix::new(bytes, schema::META, clusters.len(), cols)
+        };
+        let scalars = |column| &self.columns.column(column).as_f32()[clusters.clone()];
+        let profiles = self.columns.column(schema::SPREAD_PROFILES).as_f32();
+        let (bounds, _) = self
+            .columns
+            .column(schema::POSITION_BOUNDS)
+            .as_u32()
+            .as_chunks();
+        Ok(Some(HeadIndex {
+            range: self.range,
+            centroids: meta(schema::CENTROIDS, self.head_dim)?,
+            value_means: meta(schema::VALUE_MEANS, self.value_dim)?,
+            counts: &self.columns.column(schema::COUNTS).as_u32()[clusters.clone()],
+            first_rows: &self.columns.column(schema::FIRST_ROWS).as_u32()[clusters.clone()],
+            position_bounds: &bounds[clusters.clone()],
+            key_spreads: scalars(schema::KEY_SPREADS),
+            value_mean_norms: scalars(schema::VALUE_MEAN_NORMS),
+            value_spreads: scalars(schema::VALUE_SPREADS),
+            spread_profile: &profiles[head.index() * self.head_dim..][..self.head_dim],
+        }))
+    }
+
+    /// K, V and positions of the rows `rows` of a head, see [`HeadIndex::rows`].
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the head has no such rows.
+    pub fn payload(&self, head: KvHead, rows: Range<usize>) -> Result<Payload<'_>, ShapeError> {
+        let tokens = self.range.tokens() as usize;
+        let first = head.index() * tokens;
+        let rows = first + rows.start..first + rows.end;
+        let all = self.columns.rows(schema::POSITIONS) as usize;
+        let matrix = |column, cols| {
+            let bytes = self.columns.column(column).as_bytes();
+            Matrix::new(bytes, self.dtype, all, cols)?.slice_rows(rows.clone())
+        };
+        Ok(Payload {
+            keys: matrix(schema::KEYS, self.head_dim)?,
+            values: matrix(schema::VALUES, self.value_dim)?,
+            positions: &self.columns.column(schema::POSITIONS).as_u32()[rows.clone()],
+        })
+    }
+
+    /// Every row of a head.
+    pub fn all_rows(&self) -> Range<usize> {
+        0..self.range.tokens() as usize
+    }
+
+    fn head_clusters(&self, head: KvHead) -> Option<Range<usize>> {
+        let [start, end] = self.head_starts.get(head.index()..head.index() + 2)? else {
+            return None;
+        };
+        Some(*start..*end)
+    }
+}

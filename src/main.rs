@@ -1,0 +1,117 @@
+//! `wavekvd`: loads its settings, opens its data directory, serves until SIGTERM or SIGINT.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use wavekv::clock::Clock;
+use wavekv::config::{ConfigError, Loaded, Settings};
+use wavekv::engine::{Engine, EngineSettings};
+use wavekv::model::{BootEpoch, Error, IndexParameters, Invalid, Mode};
+use wavekv::service::{ServeError, Server, ServerSettings};
+use wavekv::telemetry;
+use wavekv_storage::{DataDir, DataDirError};
+
+/// Why the daemon did not start, or stopped by itself. Each is a sentence that names the setting or path.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    #[error("data_dir: {0}")]
+    DataDir(#[from] DataDirError),
+    #[error("setting {0}")]
+    Setting(#[from] Invalid),
+    #[error(transparent)]
+    Engine(#[from] Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(ConfigError::Flags(flags))) => flags.exit(),
+        Err(failure) => {
+            // Standard error may be closed; there is nobody else to tell.
+            let _ = writeln!(io::stderr(), "wavekvd: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let Loaded {
+        settings,
+        print_config,
+        file,
+    } = Settings::load(std::env::args_os())?;
+    if print_config {
+        return Ok(io::stdout().write_all(settings.to_toml()?.as_bytes())?);
+    }
+    telemetry::init(&settings.log)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let epoch = BootEpoch(data_dir.boot_epoch());
+    let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // Before the sockets: whoever sees them may already send a signal.
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("SIGINT"),
+            }
+        };
+        let server = Server::bind(server_settings(&settings))
+            .await
+            .map_err(ServeError::from)?;
+        Ok::<(), Failure>(server.serve(engine, stop).await?)
+    })?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
+    let index = &settings.index;
+    let parameters = IndexParameters {
+        sink_tokens: index.sink_tokens,
+        recent_tokens: index.recent_tokens,
+        segment_tokens: index.segment_tokens,
+        decode_segment_tokens: index.decode_segment_tokens,
+        cluster_tokens: index.cluster_tokens,
+        kmeans_iterations: index.kmeans_iterations,
+        seed: index.seed,
+    };
+    Ok(EngineSettings {
+        memory_budget: settings.memory.budget.as_u64(),
+        threads: settings.compute.threads as usize,
+        background_threads: settings.compute.background_threads as usize,
+        parameters: parameters
+            .checked()
+            .map_err(|invalid| invalid.within("index"))?,
+        mode: Mode::adaptive(settings.attend.target_error as f32)?,
+        max_collections: settings.limits.max_collections as usize,
+        max_tokens_per_layer: settings.limits.max_tokens_per_layer,
+    })
+}
+
+fn server_settings(settings: &Settings) -> ServerSettings {
+    ServerSettings {
+        listen: settings.grpc.listen,
+        unix_socket: settings.unix_socket(),
+        max_message_bytes: usize::try_from(settings.grpc.max_message_bytes.as_u64())
+            .unwrap_or(usize::MAX),
+        shutdown_grace: settings.shutdown_grace,
+    }
+}

@@ -1,0 +1,28 @@
+//! The limits of the API, in one place; proto/wavekv/v1 documents the same numbers.
+
+use std::ops::RangeInclusive;
+
+/// Dimension of K and of V. 576 is MLA's latent plus its rotary part.
+pub const HEAD_DIM: RangeInclusive<u32> = 16..=576;
+/// Query heads that share one KV head.
+pub const GROUP: RangeInclusive<u32> = 1..=32;
+/// KV heads of a layer.
+pub const KV_HEADS: RangeInclusive<u32> = 1..=1024;
+/// Layers of a collection.
+pub const LAYERS: RangeInclusive<usize> = 1..=1024;
+/// Bytes of a model fingerprint.
+pub const FINGERPRINT_BYTES: usize = 512;
+/// Characters of a namespace or a name.
+pub const NAME_CHARS: RangeInclusive<usize> = 1..=128;
+/// Entries of one call.
+pub const BATCH_ENTRIES: RangeInclusive<usize> = 1..=1024;
+/// Tokens of one insert entry.
+pub const INSERT_TOKENS: RangeInclusive<u32> = 1..=65_536;
+/// Query tokens of one attend entry.
+pub const QUERY_TOKENS: RangeInclusive<u32> = 1..=1024;
+/// Tokens of one fetch entry.
+pub const FETCH_TOKENS: RangeInclusive<u32> = 1..=65_536;
+/// Clusters a KV head that one `TopClusters` entry may ask for.
+pub const TOP_CLUSTERS: RangeInclusive<u32> = 1..=4096;
+/// Collections of one page of a listing.
+pub const PAGE_SIZE: RangeInclusive<u32> = 1..=1000;

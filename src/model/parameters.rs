@@ -1,0 +1,148 @@
+//! How the wave index of a collection is built; fixed when it is created.
+
+use crate::model::Invalid;
+
+/// Sizes and seed of the wave index. Counts are tokens of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexParameters {
+    /// First tokens: always exact, never clustered.
+    pub sink_tokens: u32,
+    /// Last tokens: always exact, not clustered yet.
+    pub recent_tokens: u32,
+    /// Of a full segment.
+    pub segment_tokens: u32,
+    /// Of a segment sealed during decode; full segments are merged from these.
+    pub decode_segment_tokens: u32,
+    /// Of a cluster, on average.
+    pub cluster_tokens: u32,
+    /// Passes of each stage of the k-means.
+    pub kmeans_iterations: u32,
+    /// The same tokens and seed give the same clusters.
+    pub seed: u64,
+}
+
+impl IndexParameters {
+    /// The parameters of RetroInfer (arXiv 2505.02922): 4 sink and 64 recent tokens, segments of 8192, 16 tokens a
+    /// cluster. Fewer k-means passes than the paper's 10, which RESEARCH.md found to change nothing.
+    pub const DEFAULT: Self = Self {
+        sink_tokens: 4,
+        recent_tokens: 64,
+        segment_tokens: 8192,
+        decode_segment_tokens: 1024,
+        cluster_tokens: 16,
+        kmeans_iterations: 6,
+        seed: 0,
+    };
+
+    /// These parameters when all are within their ranges.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the first that is not.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        Invalid::unless_within("sink_tokens", self.sink_tokens, 0..=1024)?;
+        Invalid::unless_within("recent_tokens", self.recent_tokens, 0..=8192)?;
+        Invalid::unless_within("segment_tokens", self.segment_tokens, 64..=65_536)?;
+        Invalid::unless_within(
+            "decode_segment_tokens",
+            self.decode_segment_tokens,
+            16..=self.segment_tokens,
+        )?;
+        if !self
+            .segment_tokens
+            .is_multiple_of(self.decode_segment_tokens)
+        {
+            return Err(Invalid::new(
+                "segment_tokens",
+                self.segment_tokens,
+                format!(
+                    "a multiple of decode_segment_tokens ({})",
+                    self.decode_segment_tokens
+                ),
+            ));
+        }
+        if self.sink_tokens >= self.segment_tokens {
+            return Err(Invalid::new(
+                "sink_tokens",
+                self.sink_tokens,
+                format!("less than segment_tokens ({})", self.segment_tokens),
+            ));
+        }
+        Invalid::unless_within("cluster_tokens", self.cluster_tokens, 2..=64)?;
+        Invalid::unless_within("kmeans_iterations", self.kmeans_iterations, 1..=64)?;
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_parameter_is_named() {
+        let ok = IndexParameters::DEFAULT;
+        assert!(ok.checked().is_ok());
+        let wrong = [
+            (
+                "sink_tokens",
+                IndexParameters {
+                    sink_tokens: 1025,
+                    ..ok
+                },
+            ),
+            (
+                "sink_tokens",
+                IndexParameters {
+                    sink_tokens: 64,
+                    segment_tokens: 64,
+                    decode_segment_tokens: 64,
+                    ..ok
+                },
+            ),
+            (
+                "recent_tokens",
+                IndexParameters {
+                    recent_tokens: 8193,
+                    ..ok
+                },
+            ),
+            (
+                "segment_tokens",
+                IndexParameters {
+                    segment_tokens: 63,
+                    ..ok
+                },
+            ),
+            (
+                "segment_tokens",
+                IndexParameters {
+                    segment_tokens: 8200,
+                    ..ok
+                },
+            ),
+            (
+                "decode_segment_tokens",
+                IndexParameters {
+                    decode_segment_tokens: 8193,
+                    ..ok
+                },
+            ),
+            (
+                "cluster_tokens",
+                IndexParameters {
+                    cluster_tokens: 1,
+                    ..ok
+                },
+            ),
+            (
+                "kmeans_iterations",
+                IndexParameters {
+                    kmeans_iterations: 0,
+                    ..ok
+                },
+            ),
+        ];
+        for (field, parameters) in wrong {
+            assert_eq!(parameters.checked().unwrap_err().field, field);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `AdminService`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+use wavekv_proto::v1::admin_service_server::AdminService;
+use wavekv_proto::v1::{
+    ClusteringStats, CollectionRef, LayerStats, MemoryStats, StatsRequest, StatsResponse,
+};
+
+use crate::collection::LayerSize;
+use crate::engine::{Engine, sizes};
+use crate::model::Error;
+use crate::service::status::status;
+use crate::service::{validate, wire};
+
+/// The service over an engine.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Arc<Engine>);
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn stats(
+        &self,
+        request: Request<StatsRequest>,
+    ) -> Result<Response<StatsResponse>, Status> {
+        let request = request.into_inner();
+        let stats = self
+            .0
+            .compute(move |engine| stats(engine, request.collection.as_ref()));
+        let stats = stats.await.and_then(|stats| stats);
+        stats.map(Response::new).map_err(|error| status(&error))
+    }
+}
+
+fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse, Error> {
+    let whole = engine.size();
+    let mut response = StatsResponse {
+        boot_epoch: engine.boot_epoch().0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        isa: engine.isa().to_string(),
+        uptime_ms: u64::try_from(whole.uptime.as_millis()).unwrap_or(u64::MAX),
+        memory: Some(MemoryStats {
+            budget_bytes: whole.budget_bytes,
+            used_bytes: whole.used_bytes,
+        }),
+        index: Some(wire::index_stats(whole.total)),
+        collections: whole.collections,
+        clustering: Some(ClusteringStats {
+            segments_built: whole.clustering.built,
+            segments_merged: whole.clustering.merged,
+            builds_discarded: whole.clustering.discarded,
+            builds_failed: whole.clustering.failed,
+            layers_waiting: whole.clustering.waiting,
+        }),
+        layers: vec![],
+    };
+    if named.is_some() {
+        let (name, generation) = validate::collection(named)?;
+        let collection = engine.find(&name, generation)?;
+        let layers: Vec<LayerSize> = sizes::layer_sizes(&collection).collect();
+        response.collections = 1;
+        let total = layers
+            .iter()
+            .copied()
+            .fold(LayerSize::default(), LayerSize::plus);
+        response.index = Some(wire::index_stats(total));
+        let kinds = collection.geometry().layers.iter();
+        let layers = layers
+            .into_iter()
+            .zip(kinds)
+            .enumerate()
+            .map(|(layer, (size, kind))| LayerStats {
+                layer: layer as u32,
+                sliding_window: wire::sliding_window(*kind),
+                index: Some(wire::index_stats(size)),
+            });
+        response.layers = layers.collect();
+    }
+    Ok(response)
+}

@@ -1,0 +1,174 @@
+//! `CollectionsService`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+use wavekv_proto::v1::collections_service_server::CollectionsService;
+use wavekv_proto::v1::{
+    CreateRequest, CreateResponse, DeleteRequest, DeleteResponse, GetRequest, GetResponse,
+    ListRequest, ListResponse, TruncateRequest, TruncateResponse,
+};
+
+use crate::engine::Engine;
+use crate::model::name::DEFAULT_NAMESPACE;
+use crate::model::{CollectionName, Error, ErrorKind, Invalid, limits};
+use crate::service::status::status;
+use crate::service::{validate, wire};
+
+/// Collections of a page when the request does not say.
+const DEFAULT_PAGE_SIZE: u32 = 100;
+
+/// The service over an engine.
+#[derive(Clone, Debug)]
+pub struct Collections(pub Arc<Engine>);
+
+impl Collections {
+    fn create_now(&self, request: &CreateRequest) -> Result<CreateResponse, Error> {
+        let (name, generation) = validate::collection(request.collection.as_ref())?;
+        if let Some(generation) = generation {
+            let expected = "it to be unset: the daemon chooses it";
+            return Err(Invalid::new("collection.generation", generation, expected).into());
+        }
+        let geometry = validate::geometry(request.geometry.as_ref())?;
+        let otherwise = self.0.settings().parameters;
+        let parameters = validate::parameters(request.index.as_ref(), otherwise)?;
+        let collection = self.0.create(name, geometry, parameters)?;
+        Ok(CreateResponse {
+            collection: Some(wire::description(&collection)),
+            boot_epoch: self.0.boot_epoch().0,
+        })
+    }
+
+    fn get_now(&self, request: &GetRequest) -> Result<GetResponse, Error> {
+        let (name, generation) = validate::collection(request.collection.as_ref())?;
+        let collection = self.0.find(&name, generation)?;
+        let (expected, found) = (
+            &request.expected_fingerprint,
+            &collection.geometry().fingerprint,
+        );
+        if !expected.is_empty() && expected != found {
+            let message = format!(
+                "expected_fingerprint is {expected:?}: expected {found:?}, the fingerprint of collection {name}"
+            );
+            return Err(Error::new(ErrorKind::FailedPrecondition, message));
+        }
+        Ok(GetResponse {
+            collection: Some(wire::description(&collection)),
+            boot_epoch: self.0.boot_epoch().0,
+        })
+    }
+
+    fn list_now(&self, request: &ListRequest) -> Result<ListResponse, Error> {
+        let size = if request.page_size == 0 {
+            DEFAULT_PAGE_SIZE
+        } else {
+            request.page_size
+        };
+        let size = Invalid::unless_within("page_size", size, limits::PAGE_SIZE)? as usize;
+        let namespace = match request.namespace.as_str() {
+            "*" => None,
+            "" => Some(DEFAULT_NAMESPACE),
+            namespace => Some(namespace),
+        };
+        let after = after_token(&request.page_token)?;
+        let mut found = self.0.list(
+            namespace,
+            &request.name_prefix,
+            after.as_ref(),
+            size.saturating_add(1),
+        );
+        let more = found.len() > size;
+        found.truncate(size);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|last| page_token(last.name()));
+        Ok(ListResponse {
+            collections: found
+                .iter()
+                .map(|collection| wire::description(collection))
+                .collect(),
+            next_page_token: next.unwrap_or_default(),
+            boot_epoch: self.0.boot_epoch().0,
+        })
+    }
+
+    fn delete_now(&self, request: &DeleteRequest) -> Result<DeleteResponse, Error> {
+        let (name, generation) = validate::collection(request.collection.as_ref())?;
+        let generation = self.0.delete(&name, generation)?;
+        Ok(DeleteResponse {
+            boot_epoch: self.0.boot_epoch().0,
+            generation: generation.0,
+        })
+    }
+}
+
+/// The name of the last collection of a page; `|` is in no name.
+fn page_token(last: &CollectionName) -> String {
+    format!("{}|{}", last.namespace(), last.name())
+}
+
+fn after_token(token: &str) -> Result<Option<CollectionName>, Invalid> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let name = token
+        .split_once('|')
+        .map(|(namespace, name)| CollectionName::new(namespace, name));
+    if let Some(Ok(name)) = name {
+        return Ok(Some(name));
+    }
+    let shown: String = token.chars().take(64).collect();
+    Err(Invalid::new(
+        "page_token",
+        format!("{shown:?}"),
+        "one that List has answered",
+    ))
+}
+
+#[tonic::async_trait]
+impl CollectionsService for Collections {
+    async fn create(
+        &self,
+        request: Request<CreateRequest>,
+    ) -> Result<Response<CreateResponse>, Status> {
+        answer(self.create_now(request.get_ref()))
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        answer(self.get_now(request.get_ref()))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        answer(self.list_now(request.get_ref()))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteResponse>, Status> {
+        answer(self.delete_now(request.get_ref()))
+    }
+
+    async fn truncate(
+        &self,
+        request: Request<TruncateRequest>,
+    ) -> Result<Response<TruncateResponse>, Status> {
+        let request = request.into_inner();
+        let truncated = self.0.compute(move |engine| {
+            let (name, generation) = validate::collection(request.collection.as_ref())?;
+            let collection = engine.find(&name, generation)?;
+            let layer_lengths = engine.truncate(&collection, request.length)?;
+            Ok(TruncateResponse {
+                boot_epoch: engine.boot_epoch().0,
+                generation: collection.generation().0,
+                layer_lengths,
+            })
+        });
+        answer(truncated.await.and_then(|truncated| truncated))
+    }
+}
+
+fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
+}

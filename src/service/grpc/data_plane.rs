@@ -1,0 +1,407 @@
+//! `DataService`: every call is a batch, and an entry fails alone.
+
+use std::sync::Arc;
+
+use tokio_stream::StreamExt as _;
+use tonic::{Request, Response, Status, Streaming};
+use wavekv_proto::v1;
+use wavekv_proto::v1::data_service_server::DataService;
+
+use crate::collection::{Attended, Collection, Fetched, Inserted, Ranking, What};
+use crate::engine::Engine;
+use crate::engine::batch::{
+    self, Answer, Answers, AttendStep, Checked, Entry, Estimate, TopClusters,
+};
+use crate::model::{Error, Geometry, Invalid, LayerId, Partial, TokenRange, limits};
+use crate::service::status::{entry_error, status};
+use crate::service::{validate, wire};
+
+/// Failures of a stream that the answer names.
+const NAMED_FAILURES: usize = 100;
+
+/// The service over an engine.
+#[derive(Clone, Debug)]
+pub struct DataPlane {
+    /// That computes.
+    pub engine: Arc<Engine>,
+    /// Of one message: what an answer must not pass.
+    pub max_message_bytes: usize,
+}
+
+impl DataPlane {
+    /// Runs a batch on the compute pool.
+    async fn batch<M: Send + 'static, R: Send + 'static>(
+        &self,
+        field: &str,
+        entries: Vec<M>,
+        work: impl FnOnce(&Engine, Vec<M>) -> R + Send + 'static,
+    ) -> Result<R, Status> {
+        check_length(field, entries.len())?;
+        let results = self
+            .engine
+            .compute(move |engine| work(engine, entries))
+            .await;
+        results.map_err(|error| status(&error))
+    }
+}
+
+fn check_length(field: &str, entries: usize) -> Result<(), Status> {
+    validate::batch(field, entries).map_err(|invalid| status(&invalid.into()))
+}
+
+/// Finds the layer of an entry.
+fn find(engine: &Engine, given: Option<&v1::LayerRef>) -> Result<Entry<()>, Error> {
+    let given = validate::present("layer", given)?;
+    let (name, generation) = validate::collection(given.collection.as_ref())?;
+    let collection = engine.find(&name, generation)?;
+    let layer = LayerId(given.layer);
+    collection.layer(layer)?;
+    Ok(Entry {
+        collection,
+        layer,
+        what: (),
+    })
+}
+
+/// Finds the layer of each entry, and checks the rest of it against the collection.
+fn check<M, T>(
+    engine: &Engine,
+    entries: Vec<M>,
+    layer: impl Fn(&M) -> Option<&v1::LayerRef>,
+    what: impl Fn(M, &Collection) -> Result<T, Invalid>,
+) -> Vec<Checked<T>> {
+    let entries = entries.into_iter().map(|entry| {
+        let Entry {
+            collection,
+            layer,
+            what: (),
+        } = find(engine, layer(&entry))?;
+        let what = what(entry, &collection)?;
+        Ok(Entry {
+            collection,
+            layer,
+            what,
+        })
+    });
+    entries.collect()
+}
+
+/// Puts the answers of a batch into messages.
+macro_rules! results {
+    ($answers:expr, $result:ident, $module:ident, $ok:expr) => {{
+        let result = |answer: Result<Answer<_>, Error>| {
+            let outcome = match answer {
+                Ok(Answer { collection, what }) => v1::$module::Outcome::Ok($ok(what, &collection)),
+                Err(error) => v1::$module::Outcome::Error(entry_error(&error)),
+            };
+            v1::$result {
+                outcome: Some(outcome),
+            }
+        };
+        $answers.into_iter().map(result).collect()
+    }};
+}
+
+fn insert(engine: &Engine, entries: Vec<v1::InsertEntry>) -> Answers<Inserted> {
+    let entries = check(
+        engine,
+        entries,
+        |entry| entry.layer.as_ref(),
+        |entry, collection| validate::new_tokens(&entry, collection.geometry()),
+    );
+    engine.insert(&entries)
+}
+
+fn attend(engine: &Engine, entries: Vec<v1::AttendEntry>) -> Answers<Attended> {
+    let otherwise = engine.settings().mode;
+    let entries = check(
+        engine,
+        entries,
+        |entry| entry.layer.as_ref(),
+        |entry, collection| {
+            let geometry = collection.geometry();
+            let insert = entry
+                .insert
+                .as_ref()
+                .map(|insert| validate::step_tokens(insert, geometry));
+            Ok(AttendStep {
+                insert: insert.transpose()?,
+                query: validate::attend_query(&entry, geometry, otherwise)?,
+            })
+        },
+    );
+    engine.attend(entries)
+}
+
+fn top_clusters(engine: &Engine, entries: Vec<v1::TopClustersEntry>) -> Answers<Ranking> {
+    let entries = check(
+        engine,
+        entries,
+        |entry| entry.layer.as_ref(),
+        |entry, collection| {
+            let limit = Invalid::unless_within("limit", entry.limit, limits::TOP_CLUSTERS)?;
+            let geometry = collection.geometry();
+            Ok(TopClusters {
+                query: validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?,
+                limit: limit as usize,
+                with_payload: entry.with_payload,
+            })
+        },
+    );
+    batch::top_clusters(entries)
+}
+
+fn estimate(engine: &Engine, entries: Vec<v1::EstimateEntry>) -> Answers<Partial> {
+    let entries = check(
+        engine,
+        entries,
+        |entry| entry.layer.as_ref(),
+        |entry, collection| {
+            let geometry = collection.geometry();
+            Ok(Estimate {
+                query: validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?,
+                retrieved: entry.retrieved.into_iter().map(validate::cluster).collect(),
+            })
+        },
+    );
+    batch::estimate(entries)
+}
+
+fn fetch(engine: &Engine, entries: Vec<v1::FetchEntry>, most: usize) -> Answers<Fetched> {
+    let mut room = most;
+    let entries = entries.into_iter().map(|entry| {
+        let Entry {
+            collection,
+            layer,
+            what: (),
+        } = find(engine, entry.layer.as_ref())?;
+        let what = match validate::present("what", entry.what)? {
+            v1::fetch_entry::What::Range(range) => What::Range(validate::fetch_range(range)?),
+            v1::fetch_entry::What::Cluster(cluster) => What::Cluster(validate::cluster(cluster)),
+        };
+        if let What::Range(range) = what {
+            room = room_after(room, range, collection.geometry(), most)?;
+        }
+        Ok(Entry {
+            collection,
+            layer,
+            what,
+        })
+    });
+    batch::fetch(entries.collect())
+}
+
+/// What is left of an answer of at most `most` bytes after the tokens of `range`.
+fn room_after(
+    room: usize,
+    range: TokenRange,
+    geometry: &Geometry,
+    most: usize,
+) -> Result<usize, Invalid> {
+    let row = geometry.key_bytes() + geometry.value_bytes();
+    let heads = geometry.kv_heads as usize;
+    let bytes = (row * heads + size_of::<u32>()) * range.tokens() as usize;
+    room.checked_sub(bytes).ok_or_else(|| {
+        let expected = format!("an answer within grpc.max_message_bytes ({most})");
+        Invalid::new("range", format!("{range}, {bytes} bytes"), expected)
+    })
+}
+
+#[tonic::async_trait]
+impl DataService for DataPlane {
+    async fn insert(
+        &self,
+        request: Request<v1::InsertRequest>,
+    ) -> Result<Response<v1::InsertResponse>, Status> {
+        let results = self.batch(
+            "entries",
+            request.into_inner().entries,
+            |engine, entries| {
+                results!(
+                    insert(engine, entries),
+                    InsertResult,
+                    insert_result,
+                    wire::inserted
+                )
+            },
+        );
+        let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
+        Ok(Response::new(v1::InsertResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+
+    async fn insert_stream(
+        &self,
+        request: Request<Streaming<v1::InsertStreamRequest>>,
+    ) -> Result<Response<v1::InsertStreamResponse>, Status> {
+        let mut messages = request.into_inner();
+        let boot_epoch = self.engine.boot_epoch().0;
+        let mut response = v1::InsertStreamResponse {
+            boot_epoch,
+            ..Default::default()
+        };
+        while let Some(message) = messages.next().await {
+            let entries = message?.entries;
+            let tokens = entries.iter().map(tokens_of).collect::<Vec<_>>();
+            let answers = self.batch("entries", entries, insert).await?;
+            for (answer, tokens) in answers.into_iter().zip(tokens) {
+                count(&mut response, answer, tokens);
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn segment_cluster(
+        &self,
+        request: Request<v1::SegmentClusterRequest>,
+    ) -> Result<Response<v1::SegmentClusterResponse>, Status> {
+        let layers = request.into_inner().layers;
+        check_length("layers", layers.len())?;
+        let entries = layers
+            .iter()
+            .map(|layer| find(&self.engine, Some(layer)))
+            .collect();
+        let answers = self.engine.segment_cluster(entries).await;
+        let results = results!(
+            answers,
+            SegmentClusterResult,
+            segment_cluster_result,
+            |what, collection| wire::clustered(&what, collection)
+        );
+        let boot_epoch = self.engine.boot_epoch().0;
+        Ok(Response::new(v1::SegmentClusterResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+
+    async fn top_clusters(
+        &self,
+        request: Request<v1::TopClustersRequest>,
+    ) -> Result<Response<v1::TopClustersResponse>, Status> {
+        let results = self.batch(
+            "entries",
+            request.into_inner().entries,
+            |engine, entries| {
+                let answers = top_clusters(engine, entries);
+                results!(
+                    answers,
+                    TopClustersResult,
+                    top_clusters_result,
+                    wire::ranking
+                )
+            },
+        );
+        let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
+        Ok(Response::new(v1::TopClustersResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+
+    async fn estimate(
+        &self,
+        request: Request<v1::EstimateRequest>,
+    ) -> Result<Response<v1::EstimateResponse>, Status> {
+        let results = self.batch(
+            "entries",
+            request.into_inner().entries,
+            |engine, entries| {
+                results!(
+                    estimate(engine, entries),
+                    EstimateResult,
+                    estimate_result,
+                    |what, collection| wire::estimated(&what, collection)
+                )
+            },
+        );
+        let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
+        Ok(Response::new(v1::EstimateResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+
+    async fn attend(
+        &self,
+        request: Request<v1::AttendRequest>,
+    ) -> Result<Response<v1::AttendResponse>, Status> {
+        let results = self.batch(
+            "entries",
+            request.into_inner().entries,
+            |engine, entries| {
+                results!(
+                    attend(engine, entries),
+                    AttendResult,
+                    attend_result,
+                    wire::attended
+                )
+            },
+        );
+        let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
+        Ok(Response::new(v1::AttendResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+
+    async fn fetch(
+        &self,
+        request: Request<v1::FetchRequest>,
+    ) -> Result<Response<v1::FetchResponse>, Status> {
+        let most = self.max_message_bytes;
+        let results = self.batch(
+            "entries",
+            request.into_inner().entries,
+            move |engine, entries| {
+                results!(
+                    fetch(engine, entries, most),
+                    FetchResult,
+                    fetch_result,
+                    wire::fetched
+                )
+            },
+        );
+        let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
+        Ok(Response::new(v1::FetchResponse {
+            results,
+            boot_epoch,
+        }))
+    }
+}
+
+/// The tokens that an entry says it has.
+fn tokens_of(entry: &v1::InsertEntry) -> u64 {
+    let shape = entry
+        .k
+        .as_ref()
+        .map(|k| k.shape.as_slice())
+        .unwrap_or_default();
+    u64::from(shape.first().copied().unwrap_or(0))
+}
+
+/// Counts one entry of a stream.
+fn count(
+    response: &mut v1::InsertStreamResponse,
+    answer: Result<Answer<Inserted>, Error>,
+    tokens: u64,
+) {
+    match answer {
+        Ok(_) => {
+            response.stored_entries += 1;
+            response.stored_tokens += tokens;
+        }
+        Err(error) => {
+            if response.failures.len() < NAMED_FAILURES {
+                let entry = response.stored_entries + response.failed_entries;
+                response.failures.push(v1::StreamFailure {
+                    entry,
+                    error: Some(entry_error(&error)),
+                });
+            }
+            response.failed_entries += 1;
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The three services of the contract, one file each. A handler checks, has the engine compute, and answers; nothing else.
+
+mod admin;
+mod collections;
+mod data_plane;
+
+pub use self::admin::Admin;
+pub use self::collections::Collections;
+pub use self::data_plane::DataPlane;

@@ -1,0 +1,162 @@
+//! The sockets. The Unix socket is its own user's alone: by its mode, and by the peer's credentials, which are checked at
+//! every connection because a socket exists for a moment before its mode can be set.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::server::TcpIncoming;
+
+/// Why a socket was not opened. Names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The TCP address.
+    #[error("grpc.listen is {address}: {source}")]
+    Tcp {
+        /// Asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The Unix socket.
+    #[error("grpc.unix_socket is {}: {source}", path.display())]
+    Unix {
+        /// Asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon listens there.
+    #[error("grpc.unix_socket is {}: expected a path where no other daemon listens", path.display())]
+    Taken {
+        /// Asked for.
+        path: PathBuf,
+    },
+    /// Something that is no socket stands there.
+    #[error("grpc.unix_socket is {}: expected a path where nothing is, or an old socket", path.display())]
+    NotASocket {
+        /// Asked for.
+        path: PathBuf,
+    },
+}
+
+/// A bound Unix socket; its file goes with it.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+/// Removes the socket's file when the daemon is done with it.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs_err::remove_file(&self.0) {
+            tracing::warn!(%error, "the socket's file stays behind");
+        }
+    }
+}
+
+/// Binds TCP; answers the address too, since port 0 takes a free one.
+pub(super) async fn tcp(address: SocketAddr) -> Result<(TcpIncoming, SocketAddr), ListenError> {
+    let failed = |source| ListenError::Tcp { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((TcpIncoming::from(listener).with_nodelay(Some(true)), bound))
+}
+
+impl UnixSocket {
+    /// Binds the socket with mode 0600. A file left behind by a daemon that was killed is replaced.
+    pub(super) fn bind(path: &Path) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Unix {
+            path: path.to_owned(),
+            source,
+        };
+        match fs_err::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => {
+                if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                    return Err(ListenError::Taken {
+                        path: path.to_owned(),
+                    });
+                }
+                fs_err::remove_file(path).map_err(failed)?;
+            }
+            Ok(_) => {
+                return Err(ListenError::NotASocket {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let file = SocketFile(path.to_owned());
+        fs_err::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+        Ok(Self { listener, file })
+    }
+
+    /// Connections of this process's own user; others are dropped.
+    pub(super) fn incoming(self) -> (impl Stream<Item = io::Result<UnixStream>>, SocketFile) {
+        let own = rustix::process::geteuid().as_raw();
+        let incoming = UnixListenerStream::new(self.listener).filter(move |stream| match stream {
+            Ok(stream) => match stream.peer_cred() {
+                Ok(peer) if peer.uid() == own => true,
+                Ok(peer) => {
+                    tracing::warn!(uid = peer.uid(), "a connection of another user was refused");
+                    false
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection without credentials was refused");
+                    false
+                }
+            },
+            Err(_) => true,
+        });
+        (incoming, self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_private_and_goes_with_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let socket = UnixSocket::bind(&path).unwrap();
+        assert_eq!(
+            fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let refused = UnixSocket::bind(&path).unwrap_err().to_string();
+        assert!(refused.ends_with("no other daemon listens"), "{refused}");
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn the_file_of_a_killed_daemon_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        UnixSocket::bind(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        fs_err::write(&path, "content").unwrap();
+        let refused = UnixSocket::bind(&path).unwrap_err().to_string();
+        assert!(refused.starts_with("grpc.unix_socket is "), "{refused}");
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "content");
+    }
+}

@@ -1,0 +1,17 @@
+//! The door: gRPC over TCP and a Unix socket, and all that is checked there.
+//!
+//! The only room that knows protobuf and status codes. What comes in is validated before the engine sees it
+//! ([`validate`]); what failed becomes a documented code and a sentence ([`status`]). It must not know how anything is
+//! computed or stored.
+//!
+//! Start reading at [`server`], then [`grpc`].
+
+pub mod grpc;
+mod listen;
+pub mod server;
+pub mod status;
+pub mod validate;
+mod wire;
+
+pub use listen::ListenError;
+pub use server::{ServeError, Server, ServerSettings};

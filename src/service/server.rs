@@ -1,0 +1,206 @@
+//! Serving: the services, health and reflection on every listener, until told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic::transport::Server as Transport;
+use tonic_health::server::HealthReporter;
+use wavekv_proto::v1::admin_service_server::AdminServiceServer;
+use wavekv_proto::v1::collections_service_server::CollectionsServiceServer;
+use wavekv_proto::v1::data_service_server::DataServiceServer;
+
+use crate::engine::Engine;
+use crate::service::grpc::{Admin, Collections, DataPlane};
+use crate::service::listen::{self, ListenError, SocketFile, UnixSocket};
+
+/// A connection that is silent this long is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where to listen and how to stop.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// TCP, if at all.
+    pub listen: Option<SocketAddr>,
+    /// The Unix socket.
+    pub unix_socket: PathBuf,
+    /// Largest message in either direction, bytes.
+    pub max_message_bytes: usize,
+    /// How long calls in progress may go on after the stop.
+    pub shutdown_grace: Duration,
+}
+
+/// Why the daemon does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A socket was not opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A listener broke.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service refused our own contract.
+    #[error("the contract cannot be served for reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Open sockets, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    settings: ServerSettings,
+    tcp: Option<(tonic::transport::server::TcpIncoming, SocketAddr)>,
+    unix: UnixSocket,
+}
+
+impl Server {
+    /// Opens the sockets.
+    ///
+    /// # Errors
+    /// [`ListenError`] naming the setting that cannot be had.
+    pub async fn bind(settings: ServerSettings) -> Result<Self, ListenError> {
+        let tcp = match settings.listen {
+            Some(address) => Some(listen::tcp(address).await?),
+            None => None,
+        };
+        let unix = UnixSocket::bind(&settings.unix_socket)?;
+        Ok(Self {
+            settings,
+            tcp,
+            unix,
+        })
+    }
+
+    /// Serves until `stop` completes, then lets the calls in progress finish.
+    ///
+    /// # Errors
+    /// [`ServeError`] when a listener breaks.
+    pub async fn serve(
+        self,
+        engine: Arc<Engine>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let routes = routes(&engine, self.settings.max_message_bytes)?.add_service(health_service);
+        set_serving(&health).await;
+        let (stopping, stopped) = watch::channel(false);
+        let wait = || {
+            let mut stopped = stopped.clone();
+            // An error means that the sender is gone: stopping too.
+            async move { drop(stopped.wait_for(|stopping| *stopping).await) }
+        };
+        let (unix, file) = self.unix.incoming();
+        let unix = transport()
+            .add_routes(routes.clone())
+            .serve_with_incoming_shutdown(unix, wait());
+        let mut listening = tokio::task::JoinSet::new();
+        tracing::info!(path = %self.settings.unix_socket.display(), "listening on a Unix socket");
+        listening.spawn(unix);
+        if let Some((tcp, address)) = self.tcp {
+            tracing::info!(%address, "listening on TCP");
+            listening.spawn(
+                transport()
+                    .add_routes(routes)
+                    .serve_with_incoming_shutdown(tcp, wait()),
+            );
+        }
+        tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
+        tokio::pin!(stop);
+        tokio::select! {
+            () = &mut stop => {}
+            broken = listening.join_next() => return ended(broken),
+        }
+        tracing::info!(grace = ?self.settings.shutdown_grace, "stopping: calls in progress may finish");
+        set_stopping(&health).await;
+        stopping.send_replace(true);
+        drain(listening, self.settings.shutdown_grace, &file).await
+    }
+}
+
+/// Waits for the listeners to finish their calls, for as long as `grace`.
+async fn drain(
+    mut listening: tokio::task::JoinSet<Result<(), tonic::transport::Error>>,
+    grace: Duration,
+    _file: &SocketFile,
+) -> Result<(), ServeError> {
+    let finish = async {
+        while let Some(ended_one) = listening.join_next().await {
+            ended(Some(ended_one))?;
+        }
+        Ok(())
+    };
+    let finished = tokio::time::timeout(grace, finish).await;
+    finished.unwrap_or_else(|_| {
+        tracing::warn!("calls were still in progress after shutdown_grace: they are cut off");
+        Ok(())
+    })
+}
+
+type Ended = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
+
+fn ended(listener: Option<Ended>) -> Result<(), ServeError> {
+    match listener {
+        Some(Ok(result)) => Ok(result?),
+        Some(Err(panicked)) => {
+            tracing::error!(%panicked, "a listener panicked: a bug in the daemon");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn transport() -> Transport {
+    Transport::builder().http2_keepalive_interval(Some(KEEPALIVE))
+}
+
+fn routes(engine: &Arc<Engine>, most: usize) -> Result<Routes, ServeError> {
+    let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
+    let data = DataPlane {
+        engine: Arc::clone(engine),
+        max_message_bytes: most,
+    };
+    let admin = AdminServiceServer::new(Admin(Arc::clone(engine)));
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wavekv_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Ok(Routes::new(
+        collections
+            .max_decoding_message_size(most)
+            .max_encoding_message_size(most),
+    )
+    .add_service(
+        DataServiceServer::new(data)
+            .max_decoding_message_size(most)
+            .max_encoding_message_size(most),
+    )
+    .add_service(
+        admin
+            .max_decoding_message_size(most)
+            .max_encoding_message_size(most),
+    )
+    .add_service(reflection))
+}
+
+async fn set_serving(health: &HealthReporter) {
+    health
+        .set_serving::<CollectionsServiceServer<Collections>>()
+        .await;
+    health.set_serving::<DataServiceServer<DataPlane>>().await;
+    health.set_serving::<AdminServiceServer<Admin>>().await;
+}
+
+async fn set_stopping(health: &HealthReporter) {
+    health
+        .set_service_status("", tonic_health::ServingStatus::NotServing)
+        .await;
+    health
+        .set_not_serving::<CollectionsServiceServer<Collections>>()
+        .await;
+    health
+        .set_not_serving::<DataServiceServer<DataPlane>>()
+        .await;
+    health.set_not_serving::<AdminServiceServer<Admin>>().await;
+}

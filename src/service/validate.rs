@@ -1,0 +1,325 @@
+//! From messages to checked values. Every refusal names the field as the caller spelt it.
+
+use bytes::Bytes;
+use half::{bf16, f16};
+use wavekv_proto::v1;
+
+use crate::model::{
+    AttendQuery, ClusterAddress, ClusterId, ClusterQuery, CollectionName, Dtype, Generation,
+    Geometry, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens, SegmentId, TokenRange,
+    limits,
+};
+
+/// The collection that a request names.
+///
+/// # Errors
+/// [`Invalid`] when it is missing or no name.
+pub fn collection(
+    given: Option<&v1::CollectionRef>,
+) -> Result<(CollectionName, Option<Generation>), Invalid> {
+    let given = present("collection", given)?;
+    let name = CollectionName::new(&given.namespace, &given.name)
+        .map_err(|invalid| invalid.within("collection"))?;
+    Ok((name, given.generation.map(Generation)))
+}
+
+/// How many entries a batch has.
+///
+/// # Errors
+/// [`Invalid`] when there are none or too many.
+pub fn batch(field: &str, entries: usize) -> Result<(), Invalid> {
+    Invalid::unless_within(
+        &format!("the length of {field}"),
+        entries,
+        limits::BATCH_ENTRIES,
+    )?;
+    Ok(())
+}
+
+/// A geometry within the limits.
+///
+/// # Errors
+/// [`Invalid`] naming the first field that is not.
+pub fn geometry(given: Option<&v1::Geometry>) -> Result<Geometry, Invalid> {
+    let given = present("geometry", given)?;
+    let kind = |layer: &v1::LayerKind| match layer.sliding_window {
+        0 => LayerKind::Full,
+        window => LayerKind::Sliding { window },
+    };
+    let geometry = Geometry {
+        fingerprint: given.fingerprint.clone(),
+        layers: given.layers.iter().map(kind).collect(),
+        q_heads: given.q_heads,
+        kv_heads: given.kv_heads,
+        head_dim: given.head_dim,
+        value_dim: given.value_dim,
+        dtype: dtype("geometry.dtype", given.dtype)?,
+        scale: given.scale,
+    };
+    geometry
+        .checked()
+        .map_err(|invalid| invalid.within("geometry"))
+}
+
+/// The parameters that a request gives, over those that hold otherwise.
+///
+/// # Errors
+/// [`Invalid`] naming the first that is out of its range.
+pub fn parameters(
+    given: Option<&v1::IndexParameters>,
+    otherwise: IndexParameters,
+) -> Result<IndexParameters, Invalid> {
+    let Some(given) = given else {
+        return Ok(otherwise);
+    };
+    let parameters = IndexParameters {
+        sink_tokens: given.sink_tokens.unwrap_or(otherwise.sink_tokens),
+        recent_tokens: given.recent_tokens.unwrap_or(otherwise.recent_tokens),
+        segment_tokens: given.segment_tokens.unwrap_or(otherwise.segment_tokens),
+        decode_segment_tokens: given
+            .decode_segment_tokens
+            .unwrap_or(otherwise.decode_segment_tokens),
+        cluster_tokens: given.cluster_tokens.unwrap_or(otherwise.cluster_tokens),
+        kmeans_iterations: given
+            .kmeans_iterations
+            .unwrap_or(otherwise.kmeans_iterations),
+        seed: given.seed.unwrap_or(otherwise.seed),
+    };
+    parameters
+        .checked()
+        .map_err(|invalid| invalid.within("index"))
+}
+
+/// K and V to insert into a layer of this geometry.
+///
+/// # Errors
+/// [`Invalid`] when a tensor is missing or of another shape or dtype, or there are too many tokens.
+pub fn new_tokens(given: &v1::InsertEntry, geometry: &Geometry) -> Result<NewTokens, Invalid> {
+    let k = present("k", given.k.as_ref())?;
+    let tokens = k.shape.first().copied().unwrap_or(0);
+    let keys = tensor(
+        "k",
+        k,
+        geometry.dtype,
+        [tokens, geometry.kv_heads, geometry.head_dim],
+    )?;
+    Invalid::unless_within("k.shape[0], the tokens,", tokens, limits::INSERT_TOKENS)?;
+    let v = present("v", given.v.as_ref())?;
+    let values = tensor(
+        "v",
+        v,
+        geometry.dtype,
+        [tokens, geometry.kv_heads, geometry.value_dim],
+    )?;
+    Ok(NewTokens {
+        start: given.start_position,
+        tokens,
+        keys,
+        values,
+    })
+}
+
+/// K and V that an attend inserts first; the layer is the attend's.
+///
+/// # Errors
+/// [`Invalid`] as [`new_tokens`], or when the insert names a layer of its own.
+pub fn step_tokens(given: &v1::InsertEntry, geometry: &Geometry) -> Result<NewTokens, Invalid> {
+    if given.layer.is_some() {
+        let expected = "it to be unset: the insert goes to the entry's own layer";
+        return Err(Invalid::new("insert.layer", "set", expected));
+    }
+    new_tokens(given, geometry).map_err(|invalid| invalid.within("insert"))
+}
+
+/// The query tokens of an attend.
+///
+/// # Errors
+/// [`Invalid`] when q or the mode is not what the geometry and the limits allow, or has NaN or infinity.
+pub fn attend_query(
+    given: &v1::AttendEntry,
+    geometry: &Geometry,
+    otherwise: Mode,
+) -> Result<AttendQuery, Invalid> {
+    let q = present("q", given.q.as_ref())?;
+    let tokens = q.shape.first().copied().unwrap_or(0);
+    let queries = queries(q, geometry, tokens)?;
+    Invalid::unless_within("q.shape[0], the tokens,", tokens, limits::QUERY_TOKENS)?;
+    let positions = given.positions.clone();
+    if !positions.is_empty() && positions.len() != tokens as usize {
+        let expected = format!("{tokens} (one a query token) or 0");
+        return Err(Invalid::new(
+            "the length of positions",
+            positions.len(),
+            expected,
+        ));
+    }
+    let positions = (!positions.is_empty()).then_some(positions);
+    Ok(AttendQuery {
+        queries,
+        positions,
+        mode: mode(given.mode.as_ref(), otherwise)?,
+    })
+}
+
+/// One query token.
+///
+/// # Errors
+/// [`Invalid`] when q is not `[1, q_heads, head_dim]`, or has NaN or infinity.
+pub fn cluster_query(
+    q: Option<&v1::Tensor>,
+    position: Option<u32>,
+    geometry: &Geometry,
+) -> Result<ClusterQuery, Invalid> {
+    let queries = queries(present("q", q)?, geometry, 1)?;
+    Ok(ClusterQuery { queries, position })
+}
+
+/// The range of a fetch.
+///
+/// # Errors
+/// [`Invalid`] when it is inverted or too long.
+pub fn fetch_range(given: v1::TokenRange) -> Result<TokenRange, Invalid> {
+    if given.end < given.start {
+        let expected = format!("at least range.start ({})", given.start);
+        return Err(Invalid::new("range.end", given.end, expected));
+    }
+    let range = TokenRange::new(given.start, given.end);
+    Invalid::unless_within(
+        "range.end - range.start",
+        range.tokens(),
+        limits::FETCH_TOKENS,
+    )?;
+    Ok(range)
+}
+
+/// The name of a cluster; whether there is one, the collection knows.
+pub fn cluster(given: v1::ClusterRef) -> ClusterAddress {
+    ClusterAddress {
+        segment: SegmentId(given.segment),
+        head: KvHead(given.kv_head),
+        cluster: ClusterId(given.cluster),
+    }
+}
+
+/// A field that must be there.
+///
+/// # Errors
+/// [`Invalid`] when it is not.
+pub fn present<T>(field: &str, given: Option<T>) -> Result<T, Invalid> {
+    given.ok_or_else(|| Invalid::new(field, "missing", "it to be set"))
+}
+
+fn mode(given: Option<&v1::AttendMode>, otherwise: Mode) -> Result<Mode, Invalid> {
+    let Some(given) = given else {
+        return Ok(otherwise);
+    };
+    match present("mode.mode", given.mode)? {
+        v1::attend_mode::Mode::Exact(v1::ExactMode {}) => Ok(Mode::Exact),
+        v1::attend_mode::Mode::Budget(v1::BudgetMode {
+            retrieve_share,
+            estimate_share,
+        }) => Mode::budget(retrieve_share, estimate_share.unwrap_or(1.0)),
+        v1::attend_mode::Mode::Adaptive(v1::AdaptiveMode { target_error }) => {
+            Mode::adaptive(target_error)
+        }
+        v1::attend_mode::Mode::Retroinfer(v1::RetroInferPreset {}) => Ok(Mode::RETROINFER),
+    }
+}
+
+fn dtype(field: &str, given: i32) -> Result<Dtype, Invalid> {
+    match v1::Dtype::try_from(given) {
+        Ok(v1::Dtype::Bf16) => Ok(Dtype::Bf16),
+        Ok(v1::Dtype::F16) => Ok(Dtype::F16),
+        Ok(v1::Dtype::F32) => Ok(Dtype::F32),
+        Ok(v1::Dtype::Unspecified) | Err(_) => {
+            Err(Invalid::new(field, given, "1 (bf16), 2 (f16) or 3 (f32)"))
+        }
+    }
+}
+
+/// Rank 3, a given shape and dtype, and as many bytes as that takes.
+fn tensor(
+    field: &str,
+    given: &v1::Tensor,
+    expected_dtype: Dtype,
+    shape: [u32; 3],
+) -> Result<Bytes, Invalid> {
+    let found = dtype(&format!("{field}.dtype"), given.dtype)?;
+    if found != expected_dtype {
+        return Err(Invalid::new(
+            format!("{field}.dtype"),
+            found,
+            expected_dtype.to_string(),
+        ));
+    }
+    if given.shape != shape {
+        let [_, heads, dim] = shape;
+        return Err(Invalid::new(
+            format!("{field}.shape"),
+            format!("{:?}", given.shape.get(..4).unwrap_or(&given.shape)),
+            format!(
+                "[{}, {heads}, {dim}]",
+                if shape[0] == 0 {
+                    "tokens".to_owned()
+                } else {
+                    shape[0].to_string()
+                }
+            ),
+        ));
+    }
+    let [tokens, heads, dim] = shape.map(|side| side as usize);
+    let elements = tokens.saturating_mul(heads).saturating_mul(dim);
+    let expected = elements.saturating_mul(expected_dtype.size_of());
+    if given.data.len() != expected {
+        let got = format!("{} bytes long", given.data.len());
+        return Err(Invalid::new(
+            format!("{field}.data"),
+            got,
+            format!("{expected} bytes for its shape"),
+        ));
+    }
+    Ok(given.data.clone())
+}
+
+/// `[tokens, q_heads, head_dim]` in `f32`, from `f32` or the collection's dtype.
+fn queries(q: &v1::Tensor, geometry: &Geometry, tokens: u32) -> Result<Vec<f32>, Invalid> {
+    let found = dtype("q.dtype", q.dtype)?;
+    if found != Dtype::F32 && found != geometry.dtype {
+        let expected = format!("f32 or {}, the collection's", geometry.dtype);
+        return Err(Invalid::new("q.dtype", found, expected));
+    }
+    let data = tensor("q", q, found, [tokens, geometry.q_heads, geometry.head_dim])?;
+    let queries: Vec<f32> = match found {
+        Dtype::F32 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect(),
+        Dtype::F16 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
+            .collect(),
+        Dtype::Bf16 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| bf16::from_le_bytes(*bytes).to_f32())
+            .collect(),
+    };
+    match queries.iter().position(|x| !x.is_finite()) {
+        None => Ok(queries),
+        Some(index) => {
+            let (dim, heads) = (geometry.head_dim as usize, geometry.q_heads as usize);
+            let (row, at) = (index / dim, index % dim);
+            let place = format!(
+                "NaN or infinite at [{}, {}, {at}]",
+                row / heads,
+                row % heads
+            );
+            Err(Invalid::new("q", place, "finite numbers"))
+        }
+    }
+}

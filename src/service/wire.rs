@@ -1,0 +1,228 @@
+//! From the engine's answers to messages.
+
+use bytes::Bytes;
+use wavekv_proto::v1;
+
+use crate::collection::{Attended, Collection, Fetched, Inserted, LayerSize, Ranked, Ranking};
+use crate::engine::batch::Clustered;
+use crate::model::{ClusterAddress, Dtype, Geometry, LayerKind, Partial, TokenRange};
+
+pub(super) fn description(collection: &Collection) -> v1::CollectionDescription {
+    let geometry = collection.geometry();
+    let parameters = collection.parameters();
+    let layer_lengths = collection.layer_lengths();
+    v1::CollectionDescription {
+        namespace: collection.name().namespace().to_owned(),
+        name: collection.name().name().to_owned(),
+        generation: collection.generation().0,
+        geometry: Some(v1::Geometry {
+            fingerprint: geometry.fingerprint.clone(),
+            layers: geometry
+                .layers
+                .iter()
+                .map(|kind| layer_kind(*kind))
+                .collect(),
+            q_heads: geometry.q_heads,
+            kv_heads: geometry.kv_heads,
+            head_dim: geometry.head_dim,
+            value_dim: geometry.value_dim,
+            dtype: dtype(geometry.dtype).into(),
+            scale: geometry.scale,
+        }),
+        index: Some(v1::IndexParameters {
+            sink_tokens: Some(parameters.sink_tokens),
+            recent_tokens: Some(parameters.recent_tokens),
+            segment_tokens: Some(parameters.segment_tokens),
+            decode_segment_tokens: Some(parameters.decode_segment_tokens),
+            cluster_tokens: Some(parameters.cluster_tokens),
+            kmeans_iterations: Some(parameters.kmeans_iterations),
+            seed: Some(parameters.seed),
+        }),
+        length: layer_lengths.iter().copied().min().unwrap_or(0),
+        layer_lengths,
+    }
+}
+
+fn layer_kind(kind: LayerKind) -> v1::LayerKind {
+    let sliding_window = match kind {
+        LayerKind::Full => 0,
+        LayerKind::Sliding { window } => window,
+    };
+    v1::LayerKind { sliding_window }
+}
+
+pub(super) fn sliding_window(kind: LayerKind) -> u32 {
+    layer_kind(kind).sliding_window
+}
+
+fn dtype(dtype: Dtype) -> v1::Dtype {
+    match dtype {
+        Dtype::Bf16 => v1::Dtype::Bf16,
+        Dtype::F16 => v1::Dtype::F16,
+        Dtype::F32 => v1::Dtype::F32,
+    }
+}
+
+fn tensor(of: Dtype, shape: Vec<u32>, data: impl Into<Bytes>) -> v1::Tensor {
+    v1::Tensor {
+        dtype: dtype(of).into(),
+        shape,
+        data: data.into(),
+    }
+}
+
+fn f32_tensor(shape: Vec<u32>, values: &[f32]) -> v1::Tensor {
+    let data: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    tensor(Dtype::F32, shape, data)
+}
+
+fn ranges(ranges: &[TokenRange]) -> Vec<v1::TokenRange> {
+    ranges
+        .iter()
+        .map(|range| v1::TokenRange {
+            start: range.start,
+            end: range.end,
+        })
+        .collect()
+}
+
+/// `out` and `lse` of a partial of some query tokens.
+fn partial(partial: &Partial, geometry: &Geometry) -> (v1::Tensor, v1::Tensor) {
+    let tokens = partial.lse.len() as u32 / geometry.q_heads;
+    let out = vec![tokens, geometry.q_heads, geometry.value_dim];
+    let lse = vec![tokens, geometry.q_heads];
+    (f32_tensor(out, &partial.out), f32_tensor(lse, &partial.lse))
+}
+
+pub(super) fn inserted(inserted: Inserted, collection: &Collection) -> v1::InsertOutcome {
+    v1::InsertOutcome {
+        generation: collection.generation().0,
+        length: inserted.length,
+        already_stored: inserted.already_stored,
+    }
+}
+
+pub(super) fn clustered(
+    clustered: &Clustered,
+    collection: &Collection,
+) -> v1::SegmentClusterOutcome {
+    v1::SegmentClusterOutcome {
+        generation: collection.generation().0,
+        segments: clustered.segments as u32,
+        clusters: clustered.clusters as u32,
+        steady: ranges(&clustered.steady),
+    }
+}
+
+pub(super) fn attended(attended: Attended, collection: &Collection) -> v1::AttendOutcome {
+    let (out, lse) = partial(&attended.partial, collection.geometry());
+    let cost = attended.report.cost;
+    v1::AttendOutcome {
+        generation: collection.generation().0,
+        out: Some(out),
+        lse: Some(lse),
+        report: Some(v1::AttendReport {
+            exact_mass: attended.report.exact_mass,
+            error_estimate: attended.report.error_estimate,
+            visible_tokens: cost.visible_tokens(),
+            steady_tokens: cost.steady_tokens,
+            retrieved_tokens: cost.retrieved_tokens,
+            estimated_tokens: cost.estimated_tokens,
+            ignored_tokens: cost.ignored_tokens,
+            bytes_read: cost.bytes_read,
+            full_bytes: cost.full_bytes,
+        }),
+        length: attended.length,
+    }
+}
+
+pub(super) fn estimated(estimated: &Partial, collection: &Collection) -> v1::PartialOutcome {
+    let (out, lse) = partial(estimated, collection.geometry());
+    v1::PartialOutcome {
+        generation: collection.generation().0,
+        out: Some(out),
+        lse: Some(lse),
+    }
+}
+
+pub(super) fn ranking(ranking: Ranking, collection: &Collection) -> v1::TopClustersOutcome {
+    let geometry = collection.geometry();
+    let heads = ranking
+        .heads
+        .into_iter()
+        .enumerate()
+        .map(|(head, clusters)| v1::HeadClusters {
+            kv_head: head as u32,
+            clusters: clusters
+                .into_iter()
+                .map(|ranked| cluster(ranked, geometry))
+                .collect(),
+        });
+    v1::TopClustersOutcome {
+        generation: collection.generation().0,
+        heads: heads.collect(),
+        steady: ranges(&ranking.steady),
+    }
+}
+
+fn cluster(ranked: Ranked, geometry: &Geometry) -> v1::RankedCluster {
+    let ClusterAddress {
+        segment,
+        head,
+        cluster,
+    } = ranked.address;
+    let payload = ranked.payload.map(|fetched| {
+        let tokens = fetched.positions.len() as u32;
+        v1::ClusterPayload {
+            k: Some(tensor(
+                geometry.dtype,
+                vec![tokens, geometry.head_dim],
+                fetched.keys,
+            )),
+            v: Some(tensor(
+                geometry.dtype,
+                vec![tokens, geometry.value_dim],
+                fetched.values,
+            )),
+            positions: fetched.positions,
+        }
+    });
+    v1::RankedCluster {
+        cluster: Some(v1::ClusterRef {
+            segment: segment.0,
+            kv_head: head.0,
+            cluster: cluster.0,
+        }),
+        score: ranked.score,
+        tokens: ranked.tokens,
+        mass: ranked.mass,
+        tier: v1::Tier::Ram.into(),
+        payload,
+    }
+}
+
+pub(super) fn fetched(fetched: Fetched, collection: &Collection) -> v1::FetchOutcome {
+    let geometry = collection.geometry();
+    let shape = |dim| vec![fetched.positions.len() as u32, fetched.heads, dim];
+    let (k, v) = (shape(geometry.head_dim), shape(geometry.value_dim));
+    v1::FetchOutcome {
+        generation: collection.generation().0,
+        k: Some(tensor(geometry.dtype, k, fetched.keys)),
+        v: Some(tensor(geometry.dtype, v, fetched.values)),
+        positions: fetched.positions,
+    }
+}
+
+pub(super) fn index_stats(size: LayerSize) -> v1::IndexStats {
+    v1::IndexStats {
+        tokens: size.tokens,
+        clustered_tokens: size.clustered_tokens,
+        segments: size.segments,
+        clusters: size.clusters,
+        payload_bytes: size.payload_bytes,
+        meta_index_bytes: size.meta_index_bytes,
+    }
+}
