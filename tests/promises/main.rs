@@ -1,0 +1,12 @@
+//! What WaveKV promises, one module each, seen through the real daemon process over real gRPC.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a step that fails fails its test"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod exactness;
