@@ -1,4 +1,4 @@
-//! Between `f32` and the bytes of a [`Dtype`], and the check that every number is one.
+//! Between `f32` and the bytes of a [`Dtype`], and the check that every number is one that the kernels can take.
 //!
 //! Not a kernel: these run at the doors (insert, clustering, export), not in a decode step, so they
 //! check their shapes themselves.
@@ -47,54 +47,73 @@ fn write_as<T: Pod>(values: &[f32], bytes: &mut [u8], narrow: impl Fn(f32) -> T)
     }
 }
 
-/// Why bytes are not finite numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotFinite {
-    /// An element is NaN or infinite.
-    #[error("element {index} is not a finite number")]
+/// Numbers of K, V and Q stay below this in magnitude: so far from the end of `f32` that no score of 576 products, no
+/// variance of scores and no squared distance made of them overflows. Models stay below a few thousand.
+pub const MAGNITUDE_LIMIT: f32 = 1_048_576.0;
+
+/// Why bytes are not numbers that the kernels can take.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum BadNumbers {
+    /// An element is NaN, infinite or at least [`MAGNITUDE_LIMIT`] in magnitude.
+    #[error("element {index} is {value:e}")]
     Element {
         /// The first such element.
         index: usize,
+        /// What it is.
+        value: f32,
     },
     /// The bytes end within an element.
     #[error(transparent)]
     Shape(#[from] ShapeError),
 }
 
-/// Looks for NaN and infinity; any alignment of `bytes` will do.
+/// Looks for NaN, infinity and magnitudes from [`MAGNITUDE_LIMIT`] on; any alignment of `bytes` will do.
 ///
 /// # Errors
-/// The first element that is not finite, or bytes that end within an element.
-pub fn all_finite(bytes: &[u8], dtype: Dtype) -> Result<(), NotFinite> {
+/// The first such element, or bytes that end within an element.
+pub fn check_magnitudes(bytes: &[u8], dtype: Dtype) -> Result<(), BadNumbers> {
     let rest = bytes.len() % dtype.size_of();
     expect_equal("byte length modulo the element size", rest, 0)?;
-    // Finite means that some exponent bit is clear: one integer comparison an element.
+    // Without their sign, bits are ordered as the magnitudes are, with infinity and NaN above all numbers: one integer
+    // comparison an element. The largest f16 is below the limit.
     let found = match dtype {
         Dtype::Bf16 => {
-            first_full_exponent::<2>(bytes, |b| u16::from_le_bytes(b) & 0x7f80 == 0x7f80)
+            let limit = bf16::from_f32(MAGNITUDE_LIMIT).to_bits();
+            let bad = |b| u16::from_le_bytes(b) & 0x7fff >= limit;
+            first(bytes, bad, |b| bf16::from_le_bytes(b).to_f32())
         }
-        Dtype::F16 => first_full_exponent::<2>(bytes, |b| u16::from_le_bytes(b) & 0x7c00 == 0x7c00),
-        Dtype::F32 => first_full_exponent::<4>(bytes, |b| {
-            u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000
-        }),
+        Dtype::F16 => {
+            let limit = f16::INFINITY.to_bits();
+            let bad = |b| u16::from_le_bytes(b) & 0x7fff >= limit;
+            first(bytes, bad, |b| f16::from_le_bytes(b).to_f32())
+        }
+        Dtype::F32 => {
+            let limit = MAGNITUDE_LIMIT.to_bits();
+            let bad = |b| u32::from_le_bytes(b) & 0x7fff_ffff >= limit;
+            first(bytes, bad, f32::from_le_bytes)
+        }
     };
-    found.map_or(Ok(()), |index| Err(NotFinite::Element { index }))
+    found.map_or(Ok(()), |(index, value)| {
+        Err(BadNumbers::Element { index, value })
+    })
 }
 
-/// Elements are judged by runs without a branch, so that the compiler can use vectors.
-fn first_full_exponent<const SIZE: usize>(
+/// The first bad element. Elements are judged by runs without a branch, so that the compiler can use vectors.
+fn first<const SIZE: usize>(
     bytes: &[u8],
-    full: impl Fn([u8; SIZE]) -> bool,
-) -> Option<usize> {
+    bad: impl Fn([u8; SIZE]) -> bool,
+    value: impl Fn([u8; SIZE]) -> f32,
+) -> Option<(usize, f32)> {
     const RUN: usize = 256;
     let (elements, _) = bytes.as_chunks::<SIZE>();
-    let bad = elements
+    let run = elements
         .chunks(RUN)
-        .position(|run| run.iter().fold(false, |any, e| any | full(*e)))?;
-    let within = elements[bad * RUN..]
+        .position(|run| run.iter().fold(false, |any, e| any | bad(*e)))?;
+    let within = elements[run * RUN..]
         .iter()
-        .position(|element| full(*element))?;
-    Some(bad * RUN + within)
+        .position(|element| bad(*element))?;
+    let index = run * RUN + within;
+    Some((index, value(elements[index])))
 }
 
 #[cfg(test)]
@@ -123,25 +142,35 @@ mod tests {
     }
 
     #[test]
-    fn the_first_number_that_is_none_is_found() {
+    fn the_first_bad_number_is_found() {
         for dtype in Dtype::ALL {
-            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for bad in [
+                f32::NAN,
+                f32::INFINITY,
+                f32::NEG_INFINITY,
+                -MAGNITUDE_LIMIT,
+                3e38,
+            ] {
                 for index in [0, 1, 255, 256, 700] {
                     let mut values = vec![f32::MIN_POSITIVE; 701];
                     values[index] = bad;
                     let mut bytes = vec![0; 701 * dtype.size_of() + 1];
                     write(&values, dtype, &mut bytes[1..]).unwrap();
-                    let found = all_finite(&bytes[1..], dtype);
-                    assert_eq!(found, Err(NotFinite::Element { index }), "{dtype}");
-                    values[index] = 6e4;
+                    let found = check_magnitudes(&bytes[1..], dtype);
+                    assert!(
+                        matches!(found, Err(BadNumbers::Element { index: i, .. }) if i == index),
+                        "{dtype}: {bad} at {index}: {found:?}"
+                    );
+                    // The largest magnitude that every dtype has and the limit allows.
+                    values[index] = -65504.0;
                     write(&values, dtype, &mut bytes[1..]).unwrap();
-                    assert_eq!(all_finite(&bytes[1..], dtype), Ok(()));
+                    assert_eq!(check_magnitudes(&bytes[1..], dtype), Ok(()));
                 }
             }
         }
         assert!(matches!(
-            all_finite(&[0; 3], Dtype::F16),
-            Err(NotFinite::Shape(_))
+            check_magnitudes(&[0; 3], Dtype::F16),
+            Err(BadNumbers::Shape(_))
         ));
     }
 }

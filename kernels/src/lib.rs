@@ -7,7 +7,7 @@
 //! neither can be afforded. So every operation is a value ([`Scan`], [`Attend`], [`Estimate`],
 //! [`Assign`], [`LogMass`]) whose constructor checks all shapes once, and which [`Kernels`] then
 //! runs: a shape that exists is a shape that fits. What a shape cannot say is the caller's promise:
-//! numbers are finite ([`convert::all_finite`] looks), and so are the scores they make.
+//! numbers are no NaN and not huge ([`convert::check_magnitudes`] looks), so that scores are finite.
 //!
 //! ```
 //! use wavekv_kernels::{

@@ -1,10 +1,10 @@
 //! Insert: check, compare with what is stored, append. All or nothing.
 
-use wavekv_kernels::convert::{self, NotFinite};
+use wavekv_kernels::convert::{self, BadNumbers};
 
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::steady::filled_blocks;
-use crate::model::{Error, ErrorKind, Geometry, Invalid, KvHead, NewTokens, TokenRange};
+use crate::model::{Error, ErrorKind, Geometry, Invalid, KvHead, NewTokens, TokenRange, limits};
 
 /// An accepted insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Layer {
     /// already and are the same are passed over, so a retry is safe.
     ///
     /// # Errors
-    /// With nothing stored: `InvalidArgument` for NaN, infinity or wrong lengths; `OutOfRange` when `new` begins after
+    /// With nothing stored: `InvalidArgument` for wrong lengths, NaN, infinity and magnitudes over the limit; `OutOfRange` when `new` begins after
     /// the layer's end or would pass `longest`; `AlreadyExists` when stored tokens differ; `ResourceExhausted` when the
     /// memory budget has no room.
     pub fn insert(&self, new: &NewTokens, longest: u32) -> Result<Inserted, Error> {
@@ -94,18 +94,18 @@ fn check_content(geometry: &Geometry, new: &NewTokens) -> Result<(), Error> {
             )
             .into());
         }
-        match convert::all_finite(bytes, geometry.dtype) {
+        match convert::check_magnitudes(bytes, geometry.dtype) {
             Ok(()) => {}
-            Err(NotFinite::Element { index }) => {
+            Err(BadNumbers::Element { index, value }) => {
                 let (row, at) = (index / dim as usize, index % dim as usize);
                 let (token, head) = (
                     row / geometry.kv_heads as usize,
                     row % geometry.kv_heads as usize,
                 );
-                let value = format!("NaN or infinite at [{token}, {head}, {at}]");
-                return Err(Invalid::new(field, value, "finite numbers").into());
+                let value = format!("{value:e} at [{token}, {head}, {at}]");
+                return Err(Invalid::new(field, value, limits::MAGNITUDE).into());
             }
-            Err(NotFinite::Shape(error)) => return Err(error.into()),
+            Err(BadNumbers::Shape(error)) => return Err(error.into()),
         }
     }
     Ok(())

@@ -88,8 +88,8 @@ impl Geometry {
         }
         Invalid::unless_within("head_dim", self.head_dim, limits::HEAD_DIM)?;
         Invalid::unless_within("value_dim", self.value_dim, limits::HEAD_DIM)?;
-        if !(self.scale.is_finite() && self.scale > 0.0) {
-            return Err(Invalid::new("scale", self.scale, "a finite number above 0"));
+        if !(self.scale > 0.0 && self.scale <= limits::LARGEST_SCALE) {
+            return Err(Invalid::new("scale", self.scale, "above 0, at most 1024"));
         }
         Ok(self)
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn each_wrong_field_is_named() {
         assert!(geometry().checked().is_ok());
-        let wrong: [(&str, Spoil); 10] = [
+        let wrong: [(&str, Spoil); 11] = [
             ("fingerprint", |g| g.fingerprint = "x".repeat(513)),
             ("layers", |g| g.layers.clear()),
             ("kv_heads", |g| g.kv_heads = 0),
@@ -148,6 +148,7 @@ mod tests {
             ("value_dim", |g| g.value_dim = 15),
             ("scale", |g| g.scale = f32::NAN),
             ("scale", |g| g.scale = 0.0),
+            ("scale", |g| g.scale = 1025.0),
         ];
         for (field, spoil) in wrong {
             let mut geometry = geometry();

@@ -2,6 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+pub use wavekv_kernels::convert::MAGNITUDE_LIMIT;
+
+/// What every number of K, V and Q must be: below [`MAGNITUDE_LIMIT`].
+pub const MAGNITUDE: &str = "numbers of magnitude below 1048576";
+/// Of a geometry, and above 0.
+pub const LARGEST_SCALE: f32 = 1024.0;
+
 /// Dimension of K and of V. 576 is MLA's latent plus its rotary part.
 pub const HEAD_DIM: RangeInclusive<u32> = 16..=576;
 /// Query heads that share one KV head.

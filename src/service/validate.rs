@@ -134,7 +134,7 @@ pub fn step_tokens(given: &v1::InsertEntry, geometry: &Geometry) -> Result<NewTo
 /// The query tokens of an attend.
 ///
 /// # Errors
-/// [`Invalid`] when q or the mode is not what the geometry and the limits allow, or has NaN or infinity.
+/// [`Invalid`] when q or the mode is not what the geometry and the limits allow, or has NaN, infinity or huge numbers.
 pub fn attend_query(
     given: &v1::AttendEntry,
     geometry: &Geometry,
@@ -164,7 +164,7 @@ pub fn attend_query(
 /// One query token.
 ///
 /// # Errors
-/// [`Invalid`] when q is not `[1, q_heads, head_dim]`, or has NaN or infinity.
+/// [`Invalid`] when q is not `[1, q_heads, head_dim]`, or has NaN, infinity or huge numbers.
 pub fn cluster_query(
     q: Option<&v1::Tensor>,
     position: Option<u32>,
@@ -309,17 +309,17 @@ fn queries(q: &v1::Tensor, geometry: &Geometry, tokens: u32) -> Result<Vec<f32>,
             .map(|bytes| bf16::from_le_bytes(*bytes).to_f32())
             .collect(),
     };
-    match queries.iter().position(|x| !x.is_finite()) {
+    match queries
+        .iter()
+        .position(|x| !(x.abs() < limits::MAGNITUDE_LIMIT))
+    {
         None => Ok(queries),
         Some(index) => {
             let (dim, heads) = (geometry.head_dim as usize, geometry.q_heads as usize);
             let (row, at) = (index / dim, index % dim);
-            let place = format!(
-                "NaN or infinite at [{}, {}, {at}]",
-                row / heads,
-                row % heads
-            );
-            Err(Invalid::new("q", place, "finite numbers"))
+            let (token, head) = (row / heads, row % heads);
+            let value = format!("{:e} at [{token}, {head}, {at}]", queries[index]);
+            Err(Invalid::new("q", value, limits::MAGNITUDE))
         }
     }
 }

@@ -211,22 +211,47 @@ mod tests {
         }
     }
 
+    /// Sum of squared distances of points from the mean of their cluster.
+    fn inertia(points: &[f32], dim: usize, clusters: &[Vec<u32>]) -> f64 {
+        let point = |row: &u32| &points[*row as usize * dim..][..dim];
+        let of_cluster = |rows: &Vec<u32>| {
+            let mean = |at: usize| {
+                rows.iter()
+                    .map(|row| f64::from(point(row)[at]))
+                    .sum::<f64>()
+                    / rows.len() as f64
+            };
+            let of_dim = |at| {
+                let mean = mean(at);
+                rows.iter()
+                    .map(|row| (f64::from(point(row)[at]) - mean).powi(2))
+                    .sum::<f64>()
+            };
+            (0..dim).map(of_dim).sum::<f64>()
+        };
+        clusters.iter().map(of_cluster).sum()
+    }
+
     #[test]
-    fn separate_blobs_are_never_mixed() {
-        // 40 blobs of 8 points, far apart.
-        let points: Vec<f32> = (0..320_u16)
-            .flat_map(|i| [f32::from(i % 40) * 100.0, f32::from(i / 40) * 0.01])
+    fn two_stages_are_nearly_as_good_as_one_and_far_better_than_neighbours_in_position() {
+        let mut rng = Pcg64Mcg::seed_from_u64(1);
+        let blobs: Vec<[f32; 4]> = (0..100).map(|_| rng.random()).collect();
+        let points: Vec<f32> = (0..1600_usize)
+            .flat_map(|i| blobs[i % 100].map(|x| 10.0 * x + rng.random::<f32>()))
             .collect();
-        let clusters = cluster(Kernels::detect(), &points, 2, WANTED).unwrap();
-        let mixed = clusters
-            .iter()
-            .filter(|c| c.iter().any(|row| row % 40 != c[0] % 40))
-            .count();
-        // Random initial centroids may leave a few neighbours together; most blobs must be found.
-        assert!(
-            mixed * 4 <= clusters.len(),
-            "{mixed} of {} clusters are mixed",
-            clusters.len()
-        );
+        let two_stages = cluster(Kernels::detect(), &points, 4, WANTED).unwrap();
+        let mut run = Run {
+            kernels: Kernels::detect(),
+            points: &points,
+            dim: 4,
+            wanted: WANTED,
+            rng: Pcg64Mcg::seed_from_u64(WANTED.seed),
+        };
+        let one_stage = run.lloyd((0..1600).collect(), 200).unwrap();
+        let pages: Vec<Vec<u32>> = (0..200).map(|i| (i * 8..i * 8 + 8).collect()).collect();
+        let [two, one, pages] =
+            [&two_stages, &one_stage, &pages].map(|clusters| inertia(&points, 4, clusters));
+        assert!(two < 1.2 * one, "{two} of two stages, {one} of one");
+        assert!(two < pages / 10.0, "{two} of clusters, {pages} of pages");
     }
 }
