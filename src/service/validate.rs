@@ -311,7 +311,7 @@ fn queries(q: &v1::Tensor, geometry: &Geometry, tokens: u32) -> Result<Vec<f32>,
     };
     match queries
         .iter()
-        .position(|x| !(x.abs() < limits::MAGNITUDE_LIMIT))
+        .position(|x| x.is_nan() || x.abs() >= limits::MAGNITUDE_LIMIT)
     {
         None => Ok(queries),
         Some(index) => {

@@ -13,7 +13,7 @@ Exit codes:
   0  done
   1  the daemon refused, or its answer failed
   2  wrong usage, or a file that is no trace
-  3  cannot connect to the daemon";
+  3  cannot connect to the daemon, or the connection broke";
 
 /// The command line of WaveKV, a KV-cache storage daemon with a vector-database API.
 #[derive(Debug, Parser)]

@@ -37,7 +37,7 @@ impl Failure {
     /// As documented in `wavekv --help`.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Client(ClientError::Connect { .. }) => 3,
+            Self::Client(ClientError::Connect { .. } | ClientError::Lost { .. }) => 3,
             Self::Parameter(_)
             | Self::Usage(_)
             | Self::Exact(_)

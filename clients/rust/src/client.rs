@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
+use crate::error::innermost;
 use crate::wire::admin_service_client::AdminServiceClient;
 use crate::wire::collections_service_client::CollectionsServiceClient;
 use crate::wire::data_service_client::DataServiceClient;
@@ -111,13 +112,4 @@ impl Client {
         }
         request
     }
-}
-
-/// The first cause of an error: the one that says something.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

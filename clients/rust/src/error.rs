@@ -1,5 +1,7 @@
 //! What can go wrong with a call.
 
+use std::error::Error;
+
 use crate::{Address, wire};
 
 /// A gRPC status code.
@@ -16,7 +18,13 @@ pub enum ClientError {
         /// What the system says.
         reason: String,
     },
-    /// The whole call failed, with the daemon's sentence; or the connection broke, or the deadline passed.
+    /// The connection broke during the call: the daemon may have done it or not.
+    #[error("the connection to the daemon broke: {reason}")]
+    Lost {
+        /// What the system says.
+        reason: String,
+    },
+    /// The whole call failed, with the daemon's sentence; or the deadline passed.
     #[error("{message} ({code:?})")]
     Refused {
         /// What the caller may do about it.
@@ -47,7 +55,7 @@ impl ClientError {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Refused { code, .. } | Self::Entry { code, .. } => Some(*code),
-            Self::Connect { .. } | Self::Protocol { .. } => None,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Protocol { .. } => None,
         }
     }
 
@@ -66,9 +74,28 @@ impl ClientError {
 
 impl From<tonic::Status> for ClientError {
     fn from(status: tonic::Status) -> Self {
-        Self::Refused {
-            code: status.code(),
-            message: status.message().to_owned(),
+        // A status that came over the wire has no cause on this side; a passed deadline has, and its own code.
+        let broke = matches!(status.code(), Code::Unknown | Code::Unavailable);
+        let transport = status
+            .source()
+            .filter(|source| broke && source.is::<tonic::transport::Error>());
+        match transport {
+            Some(broken) => Self::Lost {
+                reason: innermost(broken),
+            },
+            None => Self::Refused {
+                code: status.code(),
+                message: status.message().to_owned(),
+            },
         }
     }
+}
+
+/// The first cause of an error: the one that says something.
+pub(crate) fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
