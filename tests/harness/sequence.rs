@@ -6,8 +6,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, StandardNormal};
 use rand_pcg::Pcg64;
 use wavekv_client::wire;
-use wavekv_trace::Dtype;
 use wavekv_trace::exact::{self, Exact, Order, Queries, Stored};
+use wavekv_trace::{Dtype, compare};
+
+/// The relative error that an exact answer may have: f32 accumulation over values of size 1, whatever K and V are stored
+/// as, since the oracle reads the same bytes.
+pub(crate) const EXACT: f64 = 2e-5;
 
 /// One layer of a model. Its collections have this layer alone, unless a test asks for more.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,28 +183,26 @@ impl Sequence {
         exact::attend(&stored, &queries).unwrap()
     }
 
-    fn query_rows(&self, tokens: &[u32]) -> Vec<f32> {
+    /// `|out - exact| / |exact|` of the answer to [`Sequence::queries`], of each token and query head.
+    pub(crate) fn errors(&self, tokens: &[u32], answer: &wire::AttendOutcome) -> Vec<f64> {
+        let (out, exact) = (floats(answer.out.as_ref()), self.exact(tokens));
+        assert_eq!(out.len(), exact.out.len());
+        compare::relative_errors(&out, &exact.out, self.shape.value_dim)
+    }
+
+    /// Whether these are the bytes of a range of tokens.
+    pub(crate) fn equals(&self, range: Range<usize>, fetched: &wire::FetchOutcome) -> bool {
+        let own = self.entry(range);
+        fetched.k == own.k && fetched.v == own.v
+    }
+
+    /// The queries of some tokens, `[tokens, q_heads, head_dim]`.
+    pub(crate) fn query_rows(&self, tokens: &[u32]) -> Vec<f32> {
         let row = self.shape.q_heads() * self.shape.head_dim;
         let rows = tokens
             .iter()
             .flat_map(|token| &self.q[*token as usize * row..][..row]);
         rows.copied().collect()
-    }
-}
-
-/// Names a collection of the default namespace.
-pub(crate) fn collection(name: &str) -> wire::CollectionRef {
-    wire::CollectionRef {
-        name: name.to_owned(),
-        ..Default::default()
-    }
-}
-
-/// Names a layer of it.
-pub(crate) fn layer(name: &str, layer: usize) -> wire::LayerRef {
-    wire::LayerRef {
-        collection: Some(collection(name)),
-        layer: layer as u32,
     }
 }
 

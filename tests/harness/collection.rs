@@ -1,0 +1,162 @@
+//! A collection in a daemon, and the calls that every promise makes on its first layer.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wavekv_client::{Client, ClientError, wire};
+
+use crate::harness::{Sequence, Shape};
+
+/// Segments small enough that a few hundred tokens cross every threshold: sink, window, decode segments, full ones.
+pub(crate) const SMALL_INDEX: wire::IndexParameters = wire::IndexParameters {
+    sink_tokens: Some(3),
+    recent_tokens: Some(20),
+    segment_tokens: Some(128),
+    decode_segment_tokens: Some(32),
+    cluster_tokens: Some(8),
+    kmeans_iterations: None,
+    seed: None,
+};
+
+const POLL: Duration = Duration::from_millis(2);
+/// Minutes: longer than any clustering takes, however busy the machine.
+const POLLS: u32 = 60_000;
+
+/// The name of a collection and the connection to its daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Collection {
+    pub(crate) client: Client,
+    pub(crate) name: wire::CollectionRef,
+}
+
+impl Collection {
+    /// A name that no other test takes.
+    pub(crate) fn unmade(client: &Client) -> Self {
+        static NAMES: AtomicU64 = AtomicU64::new(0);
+        let number = NAMES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            client: client.clone(),
+            name: named(&format!("collection-{number}")),
+        }
+    }
+
+    /// Makes one with a single layer of `shape` and [`SMALL_INDEX`].
+    pub(crate) async fn create(client: &Client, shape: Shape) -> Self {
+        let collection = Self::unmade(client);
+        collection.make(shape, SMALL_INDEX).await;
+        collection
+    }
+
+    /// Makes it under its name, which must be free; the description says its generation.
+    pub(crate) async fn make(
+        &self,
+        shape: Shape,
+        index: wire::IndexParameters,
+    ) -> wire::CollectionDescription {
+        let request = wire::CreateRequest {
+            collection: Some(self.name.clone()),
+            geometry: Some(shape.geometry(1)),
+            index: Some(index),
+        };
+        self.client.create(request).await.unwrap()
+    }
+
+    /// Its first layer.
+    pub(crate) fn layer(&self) -> wire::LayerRef {
+        wire::LayerRef {
+            collection: Some(self.name.clone()),
+            layer: 0,
+        }
+    }
+
+    /// K and V of a range of tokens of `sequence`, for the first layer.
+    pub(crate) fn entry(&self, sequence: &Sequence, range: Range<usize>) -> wire::InsertEntry {
+        wire::InsertEntry {
+            layer: Some(self.layer()),
+            ..sequence.entry(range)
+        }
+    }
+
+    /// Inserts them; an empty range is no call.
+    pub(crate) async fn insert(&self, sequence: &Sequence, range: Range<usize>) {
+        if !range.is_empty() {
+            let entry = self.entry(sequence, range);
+            self.client.insert_one(entry).await.unwrap();
+        }
+    }
+
+    /// Clusters the tail now.
+    pub(crate) async fn cluster(&self) -> wire::SegmentClusterOutcome {
+        self.client.segment_cluster_one(self.layer()).await.unwrap()
+    }
+
+    /// Waits until the daemon has clustered what it wants to.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..POLLS {
+            if self.waiting().await == 0 {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("the daemon does not finish clustering");
+    }
+
+    /// Layers of the daemon that wait for clustering.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let stats = self.client.stats(None).await.unwrap();
+        stats.clustering.unwrap().layers_waiting
+    }
+
+    /// Asks with the queries of some tokens, each at its own position.
+    pub(crate) fn question(
+        &self,
+        sequence: &Sequence,
+        tokens: &[u32],
+        mode: wire::AttendMode,
+    ) -> wire::AttendEntry {
+        wire::AttendEntry {
+            layer: Some(self.layer()),
+            q: Some(sequence.queries(tokens)),
+            positions: tokens.to_vec(),
+            mode: Some(mode),
+            insert: None,
+        }
+    }
+
+    /// The answer to [`Collection::question`].
+    pub(crate) async fn attend(
+        &self,
+        sequence: &Sequence,
+        tokens: &[u32],
+        mode: wire::AttendMode,
+    ) -> wire::AttendOutcome {
+        let question = self.question(sequence, tokens, mode);
+        self.client.attend_one(question).await.unwrap()
+    }
+
+    /// The stored K and V of a range of tokens, or why there are none.
+    pub(crate) async fn fetch(&self, range: Range<u32>) -> Result<wire::FetchOutcome, ClientError> {
+        let range = wire::TokenRange {
+            start: range.start,
+            end: range.end,
+        };
+        let entry = wire::FetchEntry {
+            layer: Some(self.layer()),
+            what: Some(wire::fetch_entry::What::Range(range)),
+        };
+        self.client.fetch_one(entry).await
+    }
+
+    pub(crate) async fn delete(&self) {
+        self.client.delete(self.name.clone()).await.unwrap();
+    }
+}
+
+/// Names a collection of the default namespace.
+pub(crate) fn named(name: &str) -> wire::CollectionRef {
+    wire::CollectionRef {
+        name: name.to_owned(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,65 @@
+//! Properties: what holds for every case, the cases, and the daemon that they are tried on.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Runtime;
+use wavekv_client::Client;
+use wavekv_trace::Dtype;
+
+use crate::harness::{Daemon, Shape};
+
+/// Tries a property on a daemon of its own.
+pub(crate) fn holds<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    property: &impl AsyncFn(&Client, S::Value) -> Result<(), TestCaseError>,
+) {
+    let daemon = Daemon::start();
+    let runtime = Runtime::new().unwrap();
+    let client = runtime.block_on(daemon.client());
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new(config)
+        .run(strategy, |case| runtime.block_on(property(&client, case)))
+        .unwrap();
+}
+
+prop_compose! {
+    /// Geometries over all of what the contract allows.
+    pub(crate) fn shapes()(
+        kv_heads in 1usize..=4,
+        group in prop_oneof![Just(1usize), Just(2), Just(4), Just(7), Just(32)],
+        (head_dim, value_dim) in prop_oneof![
+            Just((16usize, 16usize)), Just((64, 64)), Just((128, 128)), Just((17, 31)), Just((96, 64)), Just((576, 512)),
+        ],
+        dtype in prop_oneof![Just(Dtype::Bf16), Just(Dtype::F16), Just(Dtype::F32)],
+        window in windows(),
+    ) -> Shape {
+        Shape { kv_heads, group, head_dim, value_dim, dtype, window }
+    }
+}
+
+prop_compose! {
+    /// Geometries for what does not depend on sizes.
+    pub(crate) fn small_shapes()(
+        kv_heads in 1usize..=2,
+        group in 1usize..=3,
+        dtype in prop_oneof![Just(Dtype::Bf16), Just(Dtype::F32)],
+        window in windows(),
+    ) -> Shape {
+        Shape { kv_heads, group, head_dim: 16, value_dim: 24, dtype, window }
+    }
+}
+
+/// None; within the tail; within a segment; over several.
+fn windows() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0u32), 1u32..64, 64u32..400]
+}
+
+/// Tokens of a sequence: none, one, and below and above every threshold of `SMALL_INDEX`.
+pub(crate) fn lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![0usize..=2, 2usize..60, 60usize..500]
+}
