@@ -1,0 +1,116 @@
+//! Every visible token is in exactly one zone of every query: none is lost, none counted twice.
+//!
+//! Where all keys are alike, every token weighs the same and estimates have no error. So whatever the mode estimates, the
+//! mass of the answer is the number of tokens in its zones, and its output their mean value.
+
+use proptest::prelude::*;
+use wavekv_client::{Client, wire};
+
+use crate::harness::property::{self, lengths, small_shapes};
+use crate::harness::{Collection, Partial, Sequence, Shape, mode};
+
+/// Mean values are kept in bf16 at worst, and are shorter than the values: a token too many or too few shows in the mass.
+const TOLERANCE: f64 = 1e-2;
+
+#[derive(Clone, Debug)]
+struct Case {
+    shape: Shape,
+    tokens: usize,
+    /// Of the queries, as shares of the length.
+    places: Vec<f64>,
+    mode: wire::AttendMode,
+    cluster: bool,
+    seed: u64,
+}
+
+prop_compose! {
+    fn cases()(
+        shape in small_shapes(),
+        tokens in lengths(),
+        places in prop::collection::vec(0.0..1.0, 1..5),
+        mode in modes(),
+        cluster in any::<bool>(),
+        seed in any::<u64>(),
+    ) -> Case {
+        Case { shape, tokens, places, mode, cluster, seed }
+    }
+}
+
+fn modes() -> impl Strategy<Value = wire::AttendMode> {
+    prop_oneof![
+        Just(mode::exact()),
+        Just(mode::retroinfer()),
+        (0.001f32..0.9).prop_map(mode::adaptive),
+        (0.0f32..=1.0).prop_map(mode::budget),
+        (0.0f32..=1.0, 0.0f32..=1.0)
+            .prop_map(|(retrieved, estimated)| mode::budget_of_two(retrieved, estimated)),
+    ]
+}
+
+#[test]
+fn every_visible_token_is_in_one_zone() {
+    property::holds(128, &cases(), &check);
+}
+
+async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
+    let mut sequence = Sequence::random(case.shape, case.tokens, case.seed);
+    sequence.k.fill(0);
+    let collection = Collection::create(client, case.shape).await;
+    collection.insert(&sequence, 0..case.tokens).await;
+    if case.cluster {
+        collection.cluster().await;
+    }
+    if case.tokens == 0 {
+        nothing_is_visible(&collection, &case).await?;
+    } else {
+        let place = |share: &f64| (share * case.tokens as f64) as u32;
+        let positions: Vec<u32> = case.places.iter().map(place).collect();
+        let answer = collection.attend(&sequence, &positions, case.mode).await;
+        each_token_counts_once(&sequence, &positions, &answer)?;
+    }
+    collection.delete().await;
+    Ok(())
+}
+
+fn each_token_counts_once(
+    sequence: &Sequence,
+    positions: &[u32],
+    answer: &wire::AttendOutcome,
+) -> Result<(), TestCaseError> {
+    let shape = sequence.shape;
+    let sees = |position: &u32| match u64::from(position + 1) {
+        before if shape.window == 0 => before,
+        before => before.min(shape.window.into()),
+    };
+    let visible = positions.iter().map(sees).sum::<u64>() * shape.kv_heads as u64;
+    let report = answer.report.as_ref().unwrap();
+    let weighed = report.steady_tokens + report.retrieved_tokens + report.estimated_tokens;
+    prop_assert_eq!(report.visible_tokens, visible);
+    prop_assert_eq!(weighed + report.ignored_tokens, visible);
+
+    let found = Partial::of_answer(answer.out.as_ref(), answer.lse.as_ref());
+    let masses = found.lse.iter().step_by(shape.group).map(|lse| lse.exp());
+    prop_assert_eq!(masses.map(|mass| mass.round() as u64).sum::<u64>(), weighed);
+    if report.ignored_tokens == 0 {
+        let worst = sequence
+            .errors(positions, answer)
+            .into_iter()
+            .fold(0.0, f64::max);
+        prop_assert!(worst < TOLERANCE, "relative error {worst}");
+    }
+    Ok(())
+}
+
+async fn nothing_is_visible(collection: &Collection, case: &Case) -> Result<(), TestCaseError> {
+    let any = Sequence::random(case.shape, 1, case.seed);
+    let entry = wire::AttendEntry {
+        positions: vec![],
+        ..collection.question(&any, &[0], case.mode)
+    };
+    let answer = collection.client.attend_one(entry).await.unwrap();
+    let nothing = Partial::of_nothing(case.shape.q_heads(), case.shape.value_dim);
+    let found = Partial::of_answer(answer.out.as_ref(), answer.lse.as_ref());
+    prop_assert_eq!(found, nothing);
+    prop_assert_eq!(answer.report.unwrap().visible_tokens, 0);
+    Ok(())
+}
