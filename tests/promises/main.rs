@@ -10,4 +10,5 @@
 mod harness;
 
 mod exactness;
+mod merging;
 mod zones;
