@@ -11,4 +11,5 @@ mod harness;
 
 mod exactness;
 mod merging;
+mod same_collection;
 mod zones;
