@@ -12,6 +12,7 @@ pub(crate) mod partial;
 pub(crate) mod property;
 pub(crate) mod sequence;
 
+pub(crate) mod trace;
 
 pub(crate) use collection::Collection;
 pub(crate) use daemon::Daemon;

@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod accuracy;
 mod exactness;
 mod merging;
 mod same_collection;
