@@ -10,6 +10,7 @@
 mod harness;
 
 mod accuracy;
+mod bad_input;
 mod exactness;
 mod merging;
 mod same_collection;

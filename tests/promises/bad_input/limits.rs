@@ -1,0 +1,72 @@
+//! The limits of the settings: what is over one is refused and names the setting, and what was acknowledged stays.
+
+use wavekv_client::Code::{self, InvalidArgument, ResourceExhausted};
+use wavekv_client::{ClientError, wire};
+
+use super::{SHAPE, assert_refused, state};
+use crate::harness::collection::SMALL_INDEX;
+use crate::harness::{Collection, Daemon, Sequence, Shape};
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_and_one_that_would_be_is_not_sent() {
+    let daemon = Daemon::with(&["grpc.max_message_bytes=1MiB"]);
+    let client = daemon.client().await;
+    let collection = Collection::create(&client, SHAPE).await;
+    let sequence = Sequence::random(SHAPE, 8000, 1);
+    let whole = client
+        .insert_one(collection.entry(&sequence, 0..8000))
+        .await;
+    let Err(ClientError::Refused { code, message }) = whole else {
+        panic!("{whole:?}");
+    };
+    assert_eq!(code, Code::OutOfRange, "{message}");
+    assert!(message.contains("1048576 bytes"), "{message}");
+
+    for start in (0..8000).step_by(4000) {
+        collection.insert(&sequence, start..start + 4000).await;
+    }
+    assert_refused(
+        collection.fetch(0..8000).await,
+        InvalidArgument,
+        "range is [0, 8000)",
+    );
+    collection.fetch(4000..8000).await.unwrap();
+}
+
+#[tokio::test]
+async fn collections_and_tokens_over_the_limit_are_refused() {
+    let daemon = Daemon::with(&[
+        "limits.max_collections=1",
+        "limits.max_tokens_per_layer=100",
+    ]);
+    let client = daemon.client().await;
+    let collection = Collection::create(&client, SHAPE).await;
+    let second = wire::CreateRequest {
+        collection: Some(Collection::unmade(&client).name),
+        geometry: Some(SHAPE.geometry(1)),
+        index: None,
+    };
+    let named = "limits.max_collections is 1";
+    assert_refused(
+        client.create(second.clone()).await,
+        ResourceExhausted,
+        named,
+    );
+
+    let sequence = Sequence::random(SHAPE, 101, 1);
+    collection.insert(&sequence, 0..99).await;
+    let before = state(&collection).await;
+    let over = client
+        .insert_one(collection.entry(&sequence, 99..101))
+        .await;
+    assert_refused(
+        over,
+        ResourceExhausted,
+        "start_position is 99 with 2 tokens",
+    );
+    assert!(state(&collection).await == before);
+    collection.insert(&sequence, 99..100).await;
+
+    collection.delete().await;
+    client.create(second).await.unwrap();
+}
