@@ -13,7 +13,8 @@ use crate::collection::refusal::checked_position;
 use crate::index::segment::Payload;
 use crate::index::{HeadQuery, Survey, Zone};
 use crate::model::{
-    AttendQuery, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, Partial, Report, TokenRange,
+    AttendQuery, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, NewTokens, Partial, Report,
+    TokenRange,
 };
 
 /// One entry, checked, over one snapshot.
@@ -51,32 +52,45 @@ impl Layer {
     /// `OutOfRange` when a position is not of a stored token.
     pub fn attend(&self, query: AttendQuery, end: u32) -> Result<Attend, Error> {
         let snapshot = self.snapshot();
-        let geometry = snapshot.geometry();
-        let row = geometry.q_heads as usize * geometry.head_dim as usize;
-        let tokens = query.queries.len() / row;
         let length = snapshot.length();
-        let visible = match &query.positions {
-            Some(positions) => positions
-                .iter()
-                .map(|position| {
-                    Ok(visible(
-                        self.kind(),
-                        checked_position("positions", *position, length)?,
-                        length,
-                    ))
-                })
-                .collect::<Result<_, Error>>()?,
-            None => last_tokens(tokens as u32, end.min(length))?
-                .map(|position| {
-                    position.map_or(TokenRange::EMPTY, |p| visible(self.kind(), p, length))
-                })
-                .collect(),
-        };
+        let visible = self.visible_to(&query, length, end.min(length))?;
         Ok(Attend {
             snapshot,
             query,
             visible,
         })
+    }
+
+    /// Whether [`Layer::attend`] will find the positions of `query` once `new` is inserted: a decode step is refused
+    /// before it stores anything.
+    ///
+    /// # Errors
+    /// As [`Layer::attend`].
+    pub fn check_step(&self, new: &NewTokens, query: &AttendQuery) -> Result<(), Error> {
+        let length = self.length().max(new.range().end);
+        self.visible_to(query, length, length).map(drop)
+    }
+
+    /// What each query token sees of `length` stored tokens.
+    fn visible_to(
+        &self,
+        query: &AttendQuery,
+        length: u32,
+        end: u32,
+    ) -> Result<Vec<TokenRange>, Error> {
+        let sees = |position| visible(self.kind(), position, length);
+        if let Some(positions) = &query.positions {
+            let checked = positions
+                .iter()
+                .map(|position| checked_position("positions", *position, length));
+            return checked.map(|position| position.map(sees)).collect();
+        }
+        let geometry = &self.fixed.geometry;
+        let row = geometry.q_heads as usize * geometry.head_dim as usize;
+        let last = last_tokens((query.queries.len() / row) as u32, end)?;
+        Ok(last
+            .map(|position| position.map_or(TokenRange::EMPTY, sees))
+            .collect())
     }
 }
 

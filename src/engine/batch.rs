@@ -87,12 +87,15 @@ impl Engine {
     /// Inserts; entries of one layer one after the other in their order, different layers side by side. Call it on the
     /// compute pool.
     pub fn insert(&self, entries: &[Checked<NewTokens>]) -> Answers<Inserted> {
-        self.insert_in_order(entries, |new| Some(new))
+        let longest = self.settings.max_tokens_per_layer;
+        self.insert_in_order(entries, |layer, new| layer.insert(new, longest))
     }
 
     /// Inserts what entries have to insert, then attends: every entry after all inserts. Call it on the compute pool.
     pub fn attend(&self, entries: Vec<Checked<AttendStep>>) -> Answers<Attended> {
-        let inserted = self.insert_in_order(&entries, |step| step.insert.as_ref());
+        let longest = self.settings.max_tokens_per_layer;
+        let inserted =
+            self.insert_in_order(&entries, |layer, step| step.insert_into(layer, longest));
         let prepared = entries.into_iter().zip(inserted).map(|(entry, inserted)| {
             let (entry, end) = (entry?, inserted?.what.length);
             let attend = entry
@@ -152,23 +155,16 @@ impl Engine {
         lengths
     }
 
-    /// Inserts what `new` finds in each entry, if anything.
+    /// Has `insert` put each entry's tokens into its layer.
     fn insert_in_order<T: Sync>(
         &self,
         entries: &[Checked<T>],
-        new: impl Fn(&T) -> Option<&NewTokens> + Sync,
+        insert: impl Fn(&Layer, &T) -> Result<Inserted, Error> + Sync,
     ) -> Answers<Inserted> {
-        let longest = self.settings.max_tokens_per_layer;
         let insert = |entry: &Checked<T>| {
             let entry = entry.as_ref().map_err(Error::clone)?;
             let layer = entry.collection.layer(entry.layer)?;
-            let what = match new(&entry.what) {
-                Some(new) => layer.insert(new, longest)?,
-                None => Inserted {
-                    length: layer.length(),
-                    already_stored: 0,
-                },
-            };
+            let what = insert(layer, &entry.what)?;
             self.cluster_if_due(&entry.collection, entry.layer);
             Ok(Answer {
                 collection: Arc::clone(&entry.collection),
@@ -205,6 +201,20 @@ impl Engine {
             .background
             .force(&entry.collection, entry.layer, length);
         Ok((entry, done))
+    }
+}
+
+impl AttendStep {
+    /// Inserts what comes with the query, unless the query could not be answered then: the step is refused whole.
+    fn insert_into(&self, layer: &Layer, longest: u32) -> Result<Inserted, Error> {
+        let Some(new) = &self.insert else {
+            return Ok(Inserted {
+                length: layer.length(),
+                already_stored: 0,
+            });
+        };
+        layer.check_step(new, &self.query)?;
+        layer.insert(new, longest)
     }
 }
 

@@ -6,31 +6,31 @@ use wavekv_client::{Client, wire};
 use super::{SHAPE, TOKENS, Victim, Wrong};
 use crate::harness::mode;
 
-const ATTEND: [Wrong<wire::AttendEntry>; 25] = [
+const ATTEND: [Wrong<wire::AttendEntry>; 27] = [
     (InvalidArgument, "q is missing", |entry| entry.q = None),
     (InvalidArgument, "q.dtype is 0", |entry| {
-        q(&mut entry.q).dtype = 0
+        q(&mut entry.q).dtype = 0;
     }),
     (InvalidArgument, "q.dtype is f16", |entry| {
         q(&mut entry.q).set_dtype(wire::Dtype::F16);
     }),
     (InvalidArgument, "q.shape", |entry| {
-        q(&mut entry.q).shape.clear()
+        q(&mut entry.q).shape.clear();
     }),
     (InvalidArgument, "q.shape", |entry| {
-        q(&mut entry.q).shape[1] = 3
+        q(&mut entry.q).shape[1] = 3;
     }),
     (InvalidArgument, "q.shape", |entry| {
-        q(&mut entry.q).shape[2] = 17
+        q(&mut entry.q).shape[2] = 17;
     }),
     (InvalidArgument, "q.data", |entry| {
         q(&mut entry.q).data = vec![0; 3].into();
     }),
     (InvalidArgument, "q.shape[0]", |entry| {
-        resize(q(&mut entry.q), 0)
+        resize(q(&mut entry.q), 0);
     }),
     (InvalidArgument, "q.shape[0]", |entry| {
-        resize(q(&mut entry.q), 1025)
+        resize(q(&mut entry.q), 1025);
     }),
     (InvalidArgument, "the length of positions is 3", |entry| {
         entry.positions.push(1);
@@ -39,7 +39,7 @@ const ATTEND: [Wrong<wire::AttendEntry>; 25] = [
         entry.positions.truncate(1);
     }),
     (OutOfRange, "positions is 200", |entry| {
-        entry.positions[1] = 200
+        entry.positions[1] = 200;
     }),
     (OutOfRange, "positions is 4294967295", |entry| {
         entry.positions[0] = u32::MAX;
@@ -83,20 +83,29 @@ const ATTEND: [Wrong<wire::AttendEntry>; 25] = [
         insert(entry);
         entry.q = None;
     }),
+    (OutOfRange, "positions is 204", |entry| {
+        insert(entry);
+        entry.positions[0] = 204;
+    }),
+    (OutOfRange, "q has 205 tokens", |entry| {
+        insert(entry);
+        entry.positions.clear();
+        resize(q(&mut entry.q), TOKENS as u32 + 5);
+    }),
 ];
 
 const TOP_CLUSTERS: [Wrong<wire::TopClustersEntry>; 6] = [
     (InvalidArgument, "q is missing", |entry| entry.q = None),
     (InvalidArgument, "q.shape", |entry| {
-        resize(q(&mut entry.q), 2)
+        resize(q(&mut entry.q), 2);
     }),
     (InvalidArgument, "q.dtype", |entry| {
-        q(&mut entry.q).dtype = -1
+        q(&mut entry.q).dtype = -1;
     }),
     (InvalidArgument, "limit is 0", |entry| entry.limit = 0),
     (InvalidArgument, "limit is 4097", |entry| entry.limit = 4097),
     (OutOfRange, "position is 200", |entry| {
-        entry.position = Some(200)
+        entry.position = Some(200);
     }),
 ];
 
@@ -106,13 +115,13 @@ const ESTIMATE: [Wrong<wire::EstimateEntry>; 6] = [
         q(&mut entry.q).data = vec![0; 3].into();
     }),
     (OutOfRange, "position is 200", |entry| {
-        entry.position = Some(200)
+        entry.position = Some(200);
     }),
     (NotFound, "cluster is segment 987654321", |entry| {
         entry.retrieved[0].segment = 987_654_321;
     }),
     (NotFound, "cluster is", |entry| {
-        entry.retrieved[0].kv_head = 2
+        entry.retrieved[0].kv_head = 2;
     }),
     (NotFound, "cluster is", |entry| {
         entry.retrieved[0].cluster = u32::MAX;
@@ -121,20 +130,20 @@ const ESTIMATE: [Wrong<wire::EstimateEntry>; 6] = [
 
 const FETCH: [Wrong<wire::FetchEntry>; 7] = [
     (InvalidArgument, "what is missing", |entry| {
-        entry.what = None
+        entry.what = None;
     }),
     (InvalidArgument, "range.end is 3", |entry| {
-        range(entry, 4, 3)
+        range(entry, 4, 3);
     }),
     (InvalidArgument, "range.end - range.start", |entry| {
-        range(entry, 4, 4)
+        range(entry, 4, 4);
     }),
     (InvalidArgument, "range.end - range.start", |entry| {
         range(entry, 0, 65_537);
     }),
     (OutOfRange, "range.end is 201", |entry| range(entry, 0, 201)),
     (OutOfRange, "range.end", |entry| {
-        range(entry, u32::MAX - 1, u32::MAX)
+        range(entry, u32::MAX - 1, u32::MAX);
     }),
     (NotFound, "cluster is", |entry| {
         let none = wire::ClusterRef::default();
