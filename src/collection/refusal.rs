@@ -1,17 +1,28 @@
 //! Sentences of refusal that more than one operation says, and how the rooms below become errors.
 
-use wavekv_storage::BudgetExceeded;
 use wavekv_storage::segment::SegmentError;
+use wavekv_storage::{BudgetExceeded, Shortage};
 
 use crate::index::build::BuildError;
 use crate::model::{Error, ErrorKind};
 
 impl From<BudgetExceeded> for Error {
     fn from(error: BudgetExceeded) -> Self {
-        Self::new(
-            ErrorKind::ResourceExhausted,
-            format!("memory.budget: {error}; nothing of this request was stored"),
-        )
+        let BudgetExceeded {
+            asked,
+            used,
+            limit,
+            shortage,
+        } = error;
+        let giver = match shortage {
+            Shortage::Budget => "",
+            Shortage::System => " from the system, which does not give them,",
+        };
+        let message = format!(
+            "memory.budget is {limit}, {used} of them in use: expected room for {asked} more{giver}; nothing of this \
+             request was stored"
+        );
+        Self::new(ErrorKind::ResourceExhausted, message)
     }
 }
 

@@ -70,3 +70,34 @@ async fn collections_and_tokens_over_the_limit_are_refused() {
     collection.delete().await;
     client.create(second).await.unwrap();
 }
+
+/// Also clusters need memory: they are built where there is room, and what is not clustered stays exact.
+#[tokio::test]
+async fn what_was_acknowledged_before_the_memory_was_full_stays() {
+    let daemon = Daemon::with(&["memory.budget=16MiB"]);
+    let client = daemon.client().await;
+    let shape = Shape {
+        head_dim: 512,
+        value_dim: 512,
+        ..SHAPE
+    };
+    let sequence = Sequence::random(shape, 8192, 1);
+    let collection = Collection::create(&client, shape).await;
+    let mut stored = 0;
+    let full = loop {
+        let entry = collection.entry(&sequence, stored..stored + 256);
+        match client.insert_one(entry).await {
+            Ok(inserted) => stored = inserted.length as usize,
+            full => break full,
+        }
+    };
+    assert_refused(full, ResourceExhausted, "memory.budget is 16777216 bytes");
+    collection.settle().await;
+    let (description, fetched) = state(&collection).await;
+    assert_eq!(description.length as usize, stored);
+    assert!(sequence.equals(0..stored, &fetched));
+
+    collection.delete().await;
+    collection.make(shape, SMALL_INDEX).await;
+    collection.insert(&sequence, 0..256).await;
+}
