@@ -1,5 +1,6 @@
 //! A daemon process with a data directory of its own, which goes when the test ends.
 
+use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -55,6 +56,24 @@ impl Daemon {
         data_dir(self.folder.path()).join("wavekvd.sock")
     }
 
+    /// Where it listens on TCP, when `grpc.listen` is port 0 of `ip`.
+    pub(crate) async fn tcp_address(&self, ip: &str) -> String {
+        for _ in 0..POLLS {
+            // A line is in the log whole or not at all.
+            if let Some((_, port)) = self.log().split_once(&format!("{ip}:")) {
+                let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+                return format!("{ip}:{port}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("the daemon does not listen on {ip}:\n{}", self.log());
+    }
+
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The directory that it owns.
     pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(self.folder.path())
@@ -71,15 +90,22 @@ impl Daemon {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for it to end by itself.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    /// Waits for it to end by itself. The clients in this process live on: they take part in a stop.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+            .await
+            .unwrap_or_else(|| panic!("the daemon does not end:\n{}", self.log()))
+    }
+
+    /// Waits until it takes no more connections.
+    pub(crate) async fn wait_until_it_stops_listening(&self) {
         for _ in 0..POLLS {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+            if UnixStream::connect(self.socket()).is_err() {
+                return;
             }
-            std::thread::sleep(POLL);
+            tokio::time::sleep(POLL).await;
         }
-        panic!("the daemon does not end:\n{}", self.log());
+        panic!("the daemon goes on listening:\n{}", self.log());
     }
 
     /// Kills it with SIGKILL, wherever it is.
@@ -116,6 +142,23 @@ impl Drop for Daemon {
     }
 }
 
+/// Starts a daemon that must refuse to, and gives what it says.
+pub(crate) async fn refusal(command: &mut Command) -> String {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = wait(&mut child).await;
+    // One that goes on serving ends here.
+    let _ = child.kill();
+    let mut said = String::new();
+    child.stderr.unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "{said}");
+    said
+}
+
 /// The built daemon with nothing of this process's environment that configures it.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wavekvd"));
@@ -125,6 +168,16 @@ pub(crate) fn command() -> Command {
         }
     }
     command
+}
+
+async fn wait(child: &mut Child) -> Option<ExitStatus> {
+    for _ in 0..POLLS {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    None
 }
 
 fn spawn(folder: &Path, options: &[String]) -> Child {
