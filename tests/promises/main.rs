@@ -12,6 +12,7 @@ mod harness;
 mod accuracy;
 mod bad_input;
 mod exactness;
+mod isolation;
 mod lifecycle;
 mod merging;
 mod same_collection;
