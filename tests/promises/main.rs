@@ -11,6 +11,7 @@ mod harness;
 
 mod accuracy;
 mod bad_input;
+mod concurrency;
 mod exactness;
 mod isolation;
 mod lifecycle;
