@@ -19,4 +19,5 @@ mod merging;
 mod same_collection;
 mod services;
 mod settings;
+mod speculation;
 mod zones;
