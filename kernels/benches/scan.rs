@@ -1,12 +1,16 @@
 //! Scores of a group of 4 query heads over the centroids of 512K tokens (16 a cluster), dimension
-//! 128; against reading the same bytes. And the assignment of k-means, which is the same loop with
-//! many rows.
+//! 128, and weights of tokens by their codes; against reading the same bytes. And the assignment of
+//! k-means.
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use wavekv_kernels::{Assign, Dtype, Isa, Kernels, Matrix, Queries, Scan, convert};
+use wavekv_kernels::{
+    Assign, CodedKeys, Codes4, Codes8, Isa, Kernels, Matrix, Queries, Queries4, Queries8, Run,
+    Scan, Weigh,
+};
 
 const CENTROIDS: usize = 32 * 1024;
 const DIM: usize = 128;
@@ -33,46 +37,79 @@ fn sum(words: &[u32]) -> u32 {
 }
 
 /// What no scan beats: one core reading the centroids.
-#[divan::bench(args = [Dtype::Bf16, Dtype::F32])]
-fn read_bandwidth(bencher: Bencher<'_, '_>, dtype: Dtype) {
-    let words = vec![1_u32; CENTROIDS * DIM * dtype.size_of() / 4];
+#[divan::bench]
+fn read_bandwidth(bencher: Bencher<'_, '_>) {
+    let words = vec![1_u32; CENTROIDS * DIM / 4];
     bencher
         .counter(BytesCount::of_many::<u32>(words.len()))
         .bench_local(|| sum(&words));
 }
 
 #[divan::bench(args = [Isa::Portable, Isa::Avx2, Isa::Avx512])]
-fn bf16(bencher: Bencher<'_, '_>, isa: Isa) {
-    scan(bencher, isa, Dtype::Bf16);
-}
-
-#[divan::bench(args = [Isa::Portable, Isa::Avx2, Isa::Avx512])]
-fn f32(bencher: Bencher<'_, '_>, isa: Isa) {
-    scan(bencher, isa, Dtype::F32);
-}
-
-fn scan(bencher: Bencher<'_, '_>, isa: Isa, dtype: Dtype) {
+fn centroids(bencher: Bencher<'_, '_>, isa: Isa) {
     let Some(kernels) = Kernels::at(isa) else {
         return;
     };
-    let mut words = vec![0_u32; CENTROIDS * DIM * dtype.size_of() / 4];
-    let bytes = bytemuck::cast_slice_mut(&mut words);
-    convert::write(&numbers(1, CENTROIDS * DIM), dtype, bytes).unwrap_or_default();
+    let codes: Vec<i8> = (0..CENTROIDS * DIM).map(|i| (i * 31 % 255) as i8).collect();
+    let (scales, base) = (vec![0.01; CENTROIDS], [0.5; DIM]);
     let queries = numbers(2, GROUP * DIM);
     let (Ok(queries), Ok(centroids)) = (
         Queries::new(&queries, GROUP, DIM),
-        Matrix::new(bytes, dtype, CENTROIDS, DIM),
+        Codes8::new(&codes, &scales, &base),
     ) else {
         return;
     };
+    let queries = Queries8::new(queries, 0.088);
     let mut scores = vec![0.0; GROUP * CENTROIDS];
     bencher
-        .counter(BytesCount::new(bytes.len()))
+        .counter(BytesCount::new(CENTROIDS * centroids.row_bytes()))
         .bench_local(|| {
-            if let Ok(scan) = Scan::new(queries, centroids, 0.088, &mut scores) {
+            if let Ok(scan) = Scan::new(&queries, &[0.0; GROUP], centroids, &mut scores) {
                 kernels.scan(scan);
             }
             scores[0]
+        });
+}
+
+/// Tokens of 2048 clusters of 16 by the codes of their keys.
+#[divan::bench(args = [Isa::Portable, Isa::Avx2, Isa::Avx512])]
+fn codes(bencher: Bencher<'_, '_>, isa: Isa) {
+    const TOKENS: usize = 32 * 1024;
+    let Some(kernels) = Kernels::at(isa) else {
+        return;
+    };
+    let bytes = Codes4::code_bytes(DIM);
+    let codes: Vec<u8> = (0..TOKENS * bytes).map(|i| (i * 31 % 251) as u8).collect();
+    let (scales, profile) = (vec![f16::from_f32(0.01); TOKENS], [0.5; DIM]);
+    let queries = numbers(2, GROUP * DIM);
+    let Ok(queries) = Queries::new(&queries, GROUP, DIM) else {
+        return;
+    };
+    let (Ok(queries), Ok(codes)) = (
+        Queries4::new(queries, &profile, 0.088),
+        Codes4::new(&codes, &scales, &profile),
+    ) else {
+        return;
+    };
+    let runs: Vec<Run> = (0..TOKENS as u32)
+        .step_by(16)
+        .map(|first| Run { first, count: 16 })
+        .collect();
+    let keys = CodedKeys {
+        queries: &queries,
+        codes,
+        runs: &runs,
+        centres: &vec![0.0; runs.len() * GROUP],
+        references: &[1.0; GROUP],
+    };
+    let mut weights = vec![0.0; GROUP * TOKENS];
+    bencher
+        .counter(BytesCount::new(TOKENS * codes.row_bytes()))
+        .bench_local(|| {
+            if let Ok(weigh) = Weigh::new(keys, &mut weights) {
+                kernels.weigh(weigh);
+            }
+            weights[0]
         });
 }
 

@@ -5,7 +5,7 @@
 //! *Architecture invariants.* It knows no other room: no collection, no segment, no file, no
 //! device. A kernel never allocates, never logs and never returns an error, because it runs where
 //! neither can be afforded. So every operation is a value ([`Scan`], [`Attend`], [`Estimate`],
-//! [`Assign`], [`LogMass`]) whose constructor checks all shapes once, and which [`Kernels`] then
+//! [`Weigh`], [`Assign`], …) whose constructor checks all shapes once, and which [`Kernels`] then
 //! runs: a shape that exists is a shape that fits. What a shape cannot say is the caller's promise:
 //! numbers are no NaN and not huge ([`convert::check_magnitudes`] looks), so that scores are finite.
 //!
@@ -38,6 +38,8 @@
 //! `reference/scan.rs`, `cpu/scan.rs`, `tests/`, `benches/scan.rs`.
 
 pub mod accumulator;
+pub mod codes4;
+pub mod codes8;
 pub mod convert;
 pub mod cpu;
 pub mod dtype;
@@ -46,7 +48,12 @@ pub mod tensor;
 pub mod visibility;
 
 pub use accumulator::Accumulator;
-pub use cpu::{Assign, Attend, AttendInput, Estimate, Isa, Kernels, LogMass, Scan};
+pub use codes4::{Codes4, Queries4};
+pub use codes8::{Codes8, Queries8};
+pub use cpu::{
+    AddValues, Appraise, Assign, Attend, AttendInput, Clusters, CodedKeys, CodedValues, Estimate,
+    Isa, Kernels, LogMass, Run, Scan, Spreads, Weigh,
+};
 pub use dtype::Dtype;
 pub use tensor::{Elements, Matrix, Queries, ShapeError};
 pub use visibility::{Bounds, Visibility};

@@ -5,13 +5,16 @@
 //! meanwhile changes nothing.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use wavekv_kernels::{Accumulator, Attend as Kernel, AttendInput, Bounds, Queries, Visibility};
 
+use crate::collection::gather::Gathered;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
+use crate::index::middle::{Middle, Price};
 use crate::index::segment::Payload;
-use crate::index::{HeadQuery, Survey, Zone};
+use crate::index::{HeadQuery, Segment, Survey, Zone};
 use crate::model::{
     AttendQuery, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, NewTokens, Partial, Report,
     TokenRange,
@@ -285,24 +288,63 @@ impl<'a> Pass<'a> {
             self.cost.steady_tokens += seen.count() as u64;
             self.read(payload, indexed[segment].range())?;
         }
-        survey.choose(mode, &self.exact)?;
+        let price = survey.choose(mode, &self.exact)?;
         for (segment, rows) in survey.row_runs(Zone::Retrieval) {
             self.read(
                 indexed[segment].payload(self.head, rows)?,
                 indexed[segment].range(),
             )?;
         }
+        let middle = price.map(|price| self.read_codes(&mut survey, price, &indexed));
+        let middle = middle.transpose()?;
         self.cost.retrieved_tokens += survey.tokens(Zone::Retrieval);
         self.cost.estimated_tokens += survey.tokens(Zone::Estimation);
         self.cost.ignored_tokens += survey.tokens(Zone::Ignored);
-        self.cost.bytes_read += survey.meta_bytes();
         let mut merged = self.exact.clone();
-        survey.estimate(&mut merged)?;
+        self.cost.bytes_read += survey.scan_bytes() + survey.estimate(&mut merged)?;
+        if let Some(middle) = middle {
+            middle.add_values(&survey, &mut merged)?;
+        }
         let mut answer = self.answer(&merged)?;
         answer.report.error_estimate = survey.error_estimate(&merged)?;
         let mass = |(row, lse): (usize, &f32)| exact_mass(self.exact.log_sum(row), *lse);
         answer.report.exact_mass = answer.partial.lse.iter().enumerate().map(mass).collect();
         Ok(answer)
+    }
+
+    /// Weighs the tokens of the coded clusters, and computes exactly those that are worth it.
+    fn read_codes<'s>(
+        &mut self,
+        survey: &mut Survey<'s>,
+        price: Price,
+        indexed: &[&'s Arc<Segment>],
+    ) -> Result<Middle<'s>, Error> {
+        let geometry = self.snapshot.geometry();
+        let token_bytes = geometry.key_bytes() + geometry.value_bytes();
+        let head = self.head;
+        let codes = |segment: usize| indexed[segment].codes(head);
+        let middle = survey.read_codes(price, token_bytes, codes)?;
+        let mut gathered = Gathered::new(geometry);
+        for of_segment in &middle.segments {
+            let segment = indexed[of_segment.segment];
+            let payload = segment.payload(head, segment.all_rows())?;
+            gathered.take(&payload, &of_segment.exact_rows)?;
+        }
+        let input = AttendInput {
+            queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
+            keys: gathered.keys()?,
+            values: gathered.values()?,
+            visible: Visibility::All,
+            scale: geometry.scale,
+        };
+        self.snapshot
+            .fixed
+            .kernels
+            .attend(Kernel::new(input, &mut self.exact)?);
+        self.cost.retrieved_tokens += gathered.rows() as u64;
+        self.cost.coded_tokens += middle.tokens;
+        self.cost.bytes_read += middle.bytes + (gathered.rows() * token_bytes) as u64;
+        Ok(middle)
     }
 
     /// Sink, window and tail.

@@ -47,7 +47,9 @@ pub struct LayerSize {
     pub clusters: u64,
     /// K and V, with the unused room of the last block.
     pub payload_bytes: u64,
-    /// All of the segments but K and V.
+    /// Codes of K and V of the segments.
+    pub code_bytes: u64,
+    /// All of the segments but K and V and their codes.
     pub meta_index_bytes: u64,
 }
 
@@ -61,6 +63,7 @@ impl LayerSize {
             segments: self.segments + other.segments,
             clusters: self.clusters + other.clusters,
             payload_bytes: self.payload_bytes + other.payload_bytes,
+            code_bytes: self.code_bytes + other.code_bytes,
             meta_index_bytes: self.meta_index_bytes + other.meta_index_bytes,
         }
     }
@@ -176,6 +179,7 @@ impl Snapshot {
                 segments: 1,
                 clusters: segment.clusters() as u64,
                 payload_bytes: segment.payload_bytes(),
+                code_bytes: segment.code_bytes(),
                 meta_index_bytes: segment.meta_bytes(),
             })
         })

@@ -10,6 +10,7 @@ pub mod attend;
 mod block;
 mod clusters;
 pub mod fetch;
+mod gather;
 pub mod insert;
 pub mod layer;
 mod refusal;

@@ -1,7 +1,8 @@
-//! The estimation zone: each cluster stands for its tokens with its estimated mass and its mean value.
+//! The estimation zone: each cluster stands for its tokens with its estimated mass and its mean value. So does what a
+//! coded cluster has left when its weightiest tokens are computed exactly.
 //!
-//! Mass is of second order, `n exp(a.c) (1 + var / 2)` with `a = scale q`: the first-order form is always too low
-//! (Jensen), and `exp(var / 2)` instead of `1 + var / 2` explodes on real keys (RESEARCH.md).
+//! Mass is that of [`wavekv_kernels::LogMass`]. A cluster that is light for every query head takes the mean value of its
+//! segment, which needs no reading.
 
 use wavekv_kernels::{Accumulator, Estimate, ShapeError};
 
@@ -9,29 +10,78 @@ use crate::index::survey::Survey;
 use crate::index::zones::Zone;
 
 impl Survey<'_> {
-    /// Adds the clusters of the estimation zone to `acc`, one row a query head of the group.
+    /// Adds the clusters of the estimation and the coded zone to `acc`, one row a query head of the group. Returns the
+    /// bytes of mean values that were read.
     ///
     /// # Errors
     /// [`ShapeError`] when `acc` is not `[group, value_dim]`.
-    pub fn estimate(&self, acc: &mut Accumulator) -> Result<(), ShapeError> {
-        let mut log_mass = vec![];
+    pub fn estimate(&self, acc: &mut Accumulator) -> Result<u64, ShapeError> {
+        let mut bytes = 0;
+        let (mut log_mass, mut picks) = (vec![], vec![]);
+        let least = self.least_log_mass(acc);
         for (segment, head) in self.segments.iter().enumerate() {
             let zones = &self.zones[self.clusters(segment)];
-            if !zones.contains(&Zone::Estimation) {
+            if !zones
+                .iter()
+                .any(|zone| matches!(zone, Zone::Estimation | Zone::Coded))
+            {
                 continue;
             }
             log_mass.clear();
             log_mass.extend_from_slice(&self.log_mass[self.block(segment)]);
-            for row in log_mass.chunks_exact_mut(zones.len()) {
-                for (mass, zone) in row.iter_mut().zip(zones) {
-                    if *zone != Zone::Estimation {
-                        *mass = f32::NEG_INFINITY;
+            picks.clear();
+            picks.resize(zones.len(), Estimate::BASE);
+            for (row, masses) in log_mass.chunks_exact_mut(zones.len()).enumerate() {
+                for (cluster, mass) in masses.iter_mut().enumerate() {
+                    match zones[cluster] {
+                        Zone::Estimation if *mass < least[row] => {}
+                        Zone::Estimation | Zone::Coded => picks[cluster] = cluster as u32,
+                        Zone::Hidden | Zone::Steady | Zone::Retrieval | Zone::Ignored => {
+                            *mass = f32::NEG_INFINITY;
+                        }
                     }
                 }
             }
+            let own = picks.iter().filter(|pick| **pick != Estimate::BASE).count();
+            bytes += (own * head.value_means.row_bytes()) as u64;
             self.kernels
-                .estimate(Estimate::new(&log_mass, head.value_means, acc)?);
+                .estimate(Estimate::new(&log_mass, &picks, head.value_means, acc)?);
         }
-        Ok(())
+        Ok(bytes)
     }
+
+    /// Below this log mass a cluster is light, for each query head: its share of the heaviest part of the answer, which
+    /// is no more than the whole.
+    fn least_log_mass(&self, acc: &Accumulator) -> Vec<f32> {
+        let mut least: Vec<f32> = (0..self.group).map(|row| acc.log_sum(row)).collect();
+        for segment in 0..self.segments.len() {
+            let clusters = self.clusters(segment).len();
+            if clusters > 0 {
+                let rows = self.log_mass[self.block(segment)].chunks_exact(clusters);
+                for (least, row) in least.iter_mut().zip(rows) {
+                    *least = least.max(largest(row));
+                }
+            }
+        }
+        for least in &mut least {
+            *least += self.light_share.ln();
+        }
+        least
+    }
+}
+
+/// The largest of some numbers; lanes of their own, so that the compiler can use vectors.
+fn largest(numbers: &[f32]) -> f32 {
+    let take = |largest: f32, x: f32| if x > largest { x } else { largest };
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = take(*lane, *x);
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |largest, x| take(largest, *x))
 }

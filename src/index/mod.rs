@@ -5,13 +5,16 @@
 //! It must not know collections, the engine or the wire.
 //!
 //! Start reading at [`segment`] (what is known of sealed tokens), then [`survey`] (a query meets the meta index),
-//! [`select`] (the retrieval zone), [`estimate`] (the estimation zone) and [`error_estimate`] (how good that is).
+//! [`select`] (what is chosen to be read), [`middle`] (what its codes say), [`estimate`] (the estimation zone) and
+//! [`error_estimate`] (how good that is).
 //! [`build`] makes segments, [`layout`] says where they begin and end, and [`schema`] what their columns mean.
 
 pub mod build;
 pub mod error_estimate;
 pub mod estimate;
+mod ladder;
 pub mod layout;
+pub mod middle;
 pub mod schema;
 pub mod segment;
 pub mod select;

@@ -1,11 +1,12 @@
 //! What the columns of a sealed segment mean: the one place that says so.
 //!
-//! Rows of payload columns are tokens, KV head after KV head, within a head cluster after cluster. Rows of meta columns
-//! are clusters, head after head. Payload has the collection's dtype; the meta index is bf16 and f32.
+//! Rows of payload and code columns are tokens, KV head after KV head, within a head cluster after cluster. Rows of meta
+//! columns are clusters, head after head. Payload has the collection's dtype. A row of codes is what a key or a value is
+//! beside the decoded mean of its cluster, so that it takes up the rounding of that mean too.
 
 use std::sync::Arc;
 
-use wavekv_kernels::Dtype;
+use wavekv_kernels::{Codes4, Dtype};
 use wavekv_storage::segment::{Column, ColumnId, ElementWidth, Schema, SchemaError};
 
 use crate::model::Geometry;
@@ -16,29 +17,46 @@ pub const KEYS: ColumnId = ColumnId(0);
 pub const VALUES: ColumnId = ColumnId(1);
 /// Payload: `u32`, the position of the row's token.
 pub const POSITIONS: ColumnId = ColumnId(2);
+/// Codes: half a byte an element, see [`Codes4`].
+pub const KEY_CODES: ColumnId = ColumnId(3);
+/// Codes: `f16`, one a row.
+pub const KEY_CODE_SCALES: ColumnId = ColumnId(4);
+/// Codes: half a byte an element, see [`Codes4`].
+pub const VALUE_CODES: ColumnId = ColumnId(5);
+/// Codes: `f16`, one a row.
+pub const VALUE_CODE_SCALES: ColumnId = ColumnId(6);
 /// Clusters of each head: `u32`, one row a head.
-pub const HEAD_CLUSTERS: ColumnId = ColumnId(3);
-/// One row a head: `f32`, how the key spread of its clusters is divided among the dimensions.
-pub const SPREAD_PROFILES: ColumnId = ColumnId(4);
+pub const HEAD_CLUSTERS: ColumnId = ColumnId(7);
+/// One row a head: `f32`, the mean key, which centroids are beside.
+pub const KEY_BASES: ColumnId = ColumnId(8);
+/// One row a head: `f32`, the mean value, which the mean values of clusters are beside.
+pub const VALUE_BASES: ColumnId = ColumnId(9);
+/// One row a head: `f32`, the standard deviation of each dimension of keys within clusters.
+pub const KEY_PROFILES: ColumnId = ColumnId(10);
+/// One row a head: `f32`, the same of values.
+pub const VALUE_PROFILES: ColumnId = ColumnId(11);
+/// One row a head: two `f32`, the root mean square error of codes as a share of what they encode, of keys and of values.
+pub const CODE_ERRORS: ColumnId = ColumnId(12);
 /// Meta: `u32`, the cluster's first payload row, counted from its head's first.
-pub const FIRST_ROWS: ColumnId = ColumnId(5);
+pub const FIRST_ROWS: ColumnId = ColumnId(13);
 /// Meta: `u32`, tokens of the cluster.
-pub const COUNTS: ColumnId = ColumnId(6);
+pub const COUNTS: ColumnId = ColumnId(14);
 /// Meta: two `u32`, the first and the last position of the cluster.
-pub const POSITION_BOUNDS: ColumnId = ColumnId(7);
-/// Meta: the mean key, in [`META`].
-pub const CENTROIDS: ColumnId = ColumnId(8);
+pub const POSITION_BOUNDS: ColumnId = ColumnId(15);
+/// Meta: the mean key, a byte an element, see [`wavekv_kernels::Codes8`].
+pub const CENTROIDS: ColumnId = ColumnId(16);
+/// Meta: `f32`, scale of the centroid.
+pub const CENTROID_SCALES: ColumnId = ColumnId(17);
 /// Meta: `f32`, see [`crate::index::build::statistics`].
-pub const KEY_SPREADS: ColumnId = ColumnId(9);
-/// Meta: the mean value, in [`META`].
-pub const VALUE_MEANS: ColumnId = ColumnId(10);
+pub const KEY_SPREADS: ColumnId = ColumnId(18);
+/// Meta: the mean value, a byte an element.
+pub const VALUE_MEANS: ColumnId = ColumnId(19);
+/// Meta: `f32`, scale of the mean value.
+pub const VALUE_MEAN_SCALES: ColumnId = ColumnId(20);
 /// Meta: `f32`, length of the value mean.
-pub const VALUE_MEAN_NORMS: ColumnId = ColumnId(11);
+pub const VALUE_MEAN_NORMS: ColumnId = ColumnId(21);
 /// Meta: `f32`, root mean square distance of the cluster's values from their mean.
-pub const VALUE_SPREADS: ColumnId = ColumnId(12);
-
-/// Type of centroids and value means, whatever the collection's: they are estimates, and scanned for every query.
-pub const META: Dtype = Dtype::Bf16;
+pub const VALUE_SPREADS: ColumnId = ColumnId(22);
 
 /// The columns of a segment of this geometry.
 ///
@@ -49,23 +67,35 @@ pub fn schema(geometry: &Geometry) -> Result<Arc<Schema>, SchemaError> {
         Dtype::Bf16 | Dtype::F16 => ElementWidth::W2,
         Dtype::F32 => ElementWidth::W4,
     };
+    let (head_dim, value_dim) = (geometry.head_dim, geometry.value_dim);
+    let codes = |dim: u32| Codes4::code_bytes(dim as usize) as u32;
     let column = |name, width, row_elements| Column {
         name,
         width,
         row_elements,
     };
     let schema = Schema::new(vec![
-        column("keys", payload, geometry.head_dim),
-        column("values", payload, geometry.value_dim),
+        column("keys", payload, head_dim),
+        column("values", payload, value_dim),
         column("positions", ElementWidth::W4, 1),
+        column("key_codes", ElementWidth::W1, codes(head_dim)),
+        column("key_code_scales", ElementWidth::W2, 1),
+        column("value_codes", ElementWidth::W1, codes(value_dim)),
+        column("value_code_scales", ElementWidth::W2, 1),
         column("head_clusters", ElementWidth::W4, 1),
-        column("spread_profiles", ElementWidth::W4, geometry.head_dim),
+        column("key_bases", ElementWidth::W4, head_dim),
+        column("value_bases", ElementWidth::W4, value_dim),
+        column("key_profiles", ElementWidth::W4, head_dim),
+        column("value_profiles", ElementWidth::W4, value_dim),
+        column("code_errors", ElementWidth::W4, 2),
         column("first_rows", ElementWidth::W4, 1),
         column("counts", ElementWidth::W4, 1),
         column("position_bounds", ElementWidth::W4, 2),
-        column("centroids", ElementWidth::W2, geometry.head_dim),
+        column("centroids", ElementWidth::W1, head_dim),
+        column("centroid_scales", ElementWidth::W4, 1),
         column("key_spreads", ElementWidth::W4, 1),
-        column("value_means", ElementWidth::W2, geometry.value_dim),
+        column("value_means", ElementWidth::W1, value_dim),
+        column("value_mean_scales", ElementWidth::W4, 1),
         column("value_mean_norms", ElementWidth::W4, 1),
         column("value_spreads", ElementWidth::W4, 1),
     ])?;
@@ -94,14 +124,24 @@ mod tests {
             (KEYS, "keys", 96),
             (VALUES, "values", 160),
             (POSITIONS, "positions", 4),
+            (KEY_CODES, "key_codes", 16),
+            (KEY_CODE_SCALES, "key_code_scales", 2),
+            (VALUE_CODES, "value_codes", 32),
+            (VALUE_CODE_SCALES, "value_code_scales", 2),
             (HEAD_CLUSTERS, "head_clusters", 4),
-            (SPREAD_PROFILES, "spread_profiles", 96),
+            (KEY_BASES, "key_bases", 96),
+            (VALUE_BASES, "value_bases", 160),
+            (KEY_PROFILES, "key_profiles", 96),
+            (VALUE_PROFILES, "value_profiles", 160),
+            (CODE_ERRORS, "code_errors", 8),
             (FIRST_ROWS, "first_rows", 4),
             (COUNTS, "counts", 4),
             (POSITION_BOUNDS, "position_bounds", 8),
-            (CENTROIDS, "centroids", 48),
+            (CENTROIDS, "centroids", 24),
+            (CENTROID_SCALES, "centroid_scales", 4),
             (KEY_SPREADS, "key_spreads", 4),
-            (VALUE_MEANS, "value_means", 80),
+            (VALUE_MEANS, "value_means", 40),
+            (VALUE_MEAN_SCALES, "value_mean_scales", 4),
             (VALUE_MEAN_NORMS, "value_mean_norms", 4),
             (VALUE_SPREADS, "value_spreads", 4),
         ];

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wavekv_kernels::{Dtype, Matrix, ShapeError};
+use wavekv_kernels::{Codes4, Codes8, Dtype, Matrix, ShapeError};
 use wavekv_storage::segment::Columns;
 
 use crate::index::schema;
@@ -26,10 +26,10 @@ pub struct Segment {
 pub struct HeadIndex<'a> {
     /// The segment's tokens; each is in exactly one cluster.
     pub range: TokenRange,
-    /// `[clusters, head_dim]`.
-    pub centroids: Matrix<'a>,
-    /// `[clusters, value_dim]`.
-    pub value_means: Matrix<'a>,
+    /// `[clusters, head_dim]`: mean keys.
+    pub centroids: Codes8<'a>,
+    /// `[clusters, value_dim]`: mean values.
+    pub value_means: Codes8<'a>,
     /// Length of each value mean.
     pub value_mean_norms: &'a [f32],
     /// Tokens.
@@ -38,12 +38,23 @@ pub struct HeadIndex<'a> {
     pub first_rows: &'a [u32],
     /// First and last position.
     pub position_bounds: &'a [[u32; 2]],
-    /// Factor on the head's profile, see [`crate::index::build::statistics`].
+    /// Factor on what the head's profile says, see [`crate::index::build::encode`].
     pub key_spreads: &'a [f32],
     /// Root mean square distance of values from their mean.
     pub value_spreads: &'a [f32],
-    /// `[head_dim]`: how key spread is divided among the dimensions.
-    pub spread_profile: &'a [f32],
+    /// `[head_dim]`: standard deviation of each dimension of keys within clusters.
+    pub key_profile: &'a [f32],
+    /// Root mean square error of the codes of keys and of values, as a share of what they encode.
+    pub code_errors: [f32; 2],
+}
+
+/// The codes of one KV head of one segment: a row a token, in cluster order.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadCodes<'a> {
+    /// Keys beside the centroids of their clusters.
+    pub keys: Codes4<'a>,
+    /// Values beside the mean values of their clusters.
+    pub values: Codes4<'a>,
 }
 
 impl HeadIndex<'_> {
@@ -58,16 +69,12 @@ impl HeadIndex<'_> {
         first..first + self.counts[cluster] as usize
     }
 
-    /// Bytes that a scan reads of each cluster: centroid, count and spreads.
+    /// Bytes that a scan reads: of each cluster its centroid, count, two spreads and the value's norm; the profile and
+    /// the bases.
     pub fn scan_bytes(&self) -> u64 {
-        let centroid = self.centroids.cols() * schema::META.size_of();
-        // Count and position bounds, key spread, value norm and value spread: six numbers of 4 bytes.
-        (self.clusters() * (centroid + 6 * size_of::<u32>())) as u64
-    }
-
-    /// Bytes of all value means.
-    pub fn value_mean_bytes(&self) -> u64 {
-        (self.clusters() * self.value_means.cols() * schema::META.size_of()) as u64
+        let cluster = self.centroids.row_bytes() + 4 * size_of::<u32>();
+        let bases = 2 * self.centroids.cols() + self.value_means.cols();
+        (self.clusters() * cluster + bases * size_of::<f32>()) as u64
     }
 }
 
@@ -122,9 +129,23 @@ impl Segment {
         self.columns.column_size(schema::KEYS).0 + self.columns.column_size(schema::VALUES).0
     }
 
+    /// Bytes of the codes.
+    pub fn code_bytes(&self) -> u64 {
+        let columns = [
+            schema::KEY_CODES,
+            schema::KEY_CODE_SCALES,
+            schema::VALUE_CODES,
+            schema::VALUE_CODE_SCALES,
+        ];
+        columns
+            .map(|column| self.columns.column_size(column).0)
+            .iter()
+            .sum()
+    }
+
     /// Bytes of everything else.
     pub fn meta_bytes(&self) -> u64 {
-        self.columns.size().0 - self.payload_bytes()
+        self.columns.size().0 - self.payload_bytes() - self.code_bytes()
     }
 
     /// The meta index of one head; `None` when there is no such head.
@@ -135,31 +156,74 @@ impl Segment {
         let Some(clusters) = self.head_clusters(head) else {
             return Ok(None);
         };
-        let meta = |column, cols| {
-            let bytes = self.columns.column(column).as_bytes();
-            let row = cols * schema::META.size_of();
-            let bytes = &bytes[clusters.start * row..clusters.end * row];
-            Matrix::new(bytes, schema::META, clusters.len(), cols)
-        };
         let scalars = |column| &self.columns.column(column).as_f32()[clusters.clone()];
-        let profiles = self.columns.column(schema::SPREAD_PROFILES).as_f32();
+        let of_head =
+            |column, dim| &self.columns.column(column).as_f32()[head.index() * dim..][..dim];
+        let means = |codes, scales, bases, dim: usize| {
+            let codes: &[i8] = bytemuck::cast_slice(self.columns.column(codes).as_bytes());
+            let codes = &codes[clusters.start * dim..clusters.end * dim];
+            Codes8::new(codes, scalars(scales), of_head(bases, dim))
+        };
         let (bounds, _) = self
             .columns
             .column(schema::POSITION_BOUNDS)
             .as_u32()
             .as_chunks();
+        let errors = of_head(schema::CODE_ERRORS, 2);
         Ok(Some(HeadIndex {
             range: self.range,
-            centroids: meta(schema::CENTROIDS, self.head_dim)?,
-            value_means: meta(schema::VALUE_MEANS, self.value_dim)?,
+            centroids: means(
+                schema::CENTROIDS,
+                schema::CENTROID_SCALES,
+                schema::KEY_BASES,
+                self.head_dim,
+            )?,
+            value_means: means(
+                schema::VALUE_MEANS,
+                schema::VALUE_MEAN_SCALES,
+                schema::VALUE_BASES,
+                self.value_dim,
+            )?,
             counts: &self.columns.column(schema::COUNTS).as_u32()[clusters.clone()],
             first_rows: &self.columns.column(schema::FIRST_ROWS).as_u32()[clusters.clone()],
             position_bounds: &bounds[clusters.clone()],
             key_spreads: scalars(schema::KEY_SPREADS),
             value_mean_norms: scalars(schema::VALUE_MEAN_NORMS),
             value_spreads: scalars(schema::VALUE_SPREADS),
-            spread_profile: &profiles[head.index() * self.head_dim..][..self.head_dim],
+            key_profile: of_head(schema::KEY_PROFILES, self.head_dim),
+            code_errors: [errors[0], errors[1]],
         }))
+    }
+
+    /// The codes of one head.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the columns are not those of one segment.
+    pub fn codes(&self, head: KvHead) -> Result<HeadCodes<'_>, ShapeError> {
+        let tokens = self.range.tokens() as usize;
+        let rows = head.index() * tokens..(head.index() + 1) * tokens;
+        let codes = |codes, scales, profiles, dim: usize| {
+            let bytes = Codes4::code_bytes(dim);
+            let codes =
+                &self.columns.column(codes).as_bytes()[rows.start * bytes..rows.end * bytes];
+            let scales = bytemuck::cast_slice(self.columns.column(scales).as_u16());
+            let profile = &self.columns.column(profiles).as_f32()[head.index() * dim..][..dim];
+            Codes4::new(codes, &scales[rows.clone()], profile)
+        };
+        Ok(HeadCodes {
+            keys: codes(
+                schema::KEY_CODES,
+                schema::KEY_CODE_SCALES,
+                schema::KEY_PROFILES,
+                self.head_dim,
+            )?,
+            values: codes(
+                schema::VALUE_CODES,
+                schema::VALUE_CODE_SCALES,
+                schema::VALUE_PROFILES,
+                self.value_dim,
+            )?,
+        })
     }
 
     /// K, V and positions of the rows `rows` of a head, see [`HeadIndex::rows`].

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use wavekv_kernels::{Kernels, LogMass, Queries, Scan, ShapeError};
+use wavekv_kernels::{Kernels, LogMass, Queries, Queries8, Scan, ShapeError, Spreads};
 
+use crate::index::error_estimate::Doubt;
 use crate::index::segment::HeadIndex;
 use crate::index::zones::{self, Place, Zone};
 use crate::model::TokenRange;
@@ -25,6 +26,7 @@ pub struct HeadQuery<'a> {
 #[derive(Debug)]
 pub struct Survey<'a> {
     pub(super) kernels: Kernels,
+    pub(super) query: HeadQuery<'a>,
     pub(super) group: usize,
     pub(super) segments: Vec<HeadIndex<'a>>,
     /// First cluster of each segment, and the end of the last.
@@ -33,10 +35,17 @@ pub struct Survey<'a> {
     pub(super) zones: Vec<Zone>,
     /// `scale * q . centroid`.
     pub(super) scores: Vec<f32>,
-    /// Variance of `scale * q.k` within the cluster.
-    pub(super) variances: Vec<f32>,
-    /// Logarithm of the estimated `sum exp(scale * q.k)` of the cluster, of second order.
+    /// `[segments, group]`: what the key spread of a cluster is multiplied with to give the variance of `scale * q.k`
+    /// within it.
+    pub(super) row_spreads: Vec<f32>,
+    /// Logarithm of the estimated `sum exp(scale * q.k)` of the tokens of the cluster that are not read exactly; minus
+    /// infinity where the cluster is not of the estimation or the coded zone.
     pub(super) log_mass: Vec<f32>,
+    /// A cluster of the estimation zone that has less than this share of the mass for every query head is estimated
+    /// with the mean value of its segment, which costs no bytes.
+    pub(super) light_share: f32,
+    /// What the answer will not have read, once that is decided by gains.
+    pub(super) doubt: Option<Doubt>,
 }
 
 impl<'a> Survey<'a> {
@@ -46,7 +55,7 @@ impl<'a> Survey<'a> {
     /// [`ShapeError`] when the queries are not of the segments' dimension.
     pub fn new(
         kernels: Kernels,
-        query: HeadQuery<'_>,
+        query: HeadQuery<'a>,
         segments: Vec<HeadIndex<'a>>,
     ) -> Result<Self, ShapeError> {
         let group = query.queries.rows();
@@ -58,53 +67,73 @@ impl<'a> Survey<'a> {
         let clusters = starts.last().copied().unwrap_or(0);
         let mut survey = Self {
             kernels,
+            query,
             group,
+            row_spreads: Vec::with_capacity(segments.len() * group),
             segments,
             starts,
             zones: Vec::with_capacity(clusters),
             scores: vec![0.0; clusters * group],
-            variances: vec![0.0; clusters * group],
             log_mass: vec![f32::NEG_INFINITY; clusters * group],
+            light_share: 0.0,
+            doubt: None,
         };
+        let queries = Queries8::new(query.queries, query.scale);
         for segment in 0..survey.segments.len() {
             zones::classify(&survey.segments[segment], query.visible, &mut survey.zones);
-            survey.scan(segment, query)?;
+            survey.scan(segment, &queries)?;
         }
         Ok(survey)
     }
 
-    fn scan(&mut self, segment: usize, query: HeadQuery<'_>) -> Result<(), ShapeError> {
+    fn scan(&mut self, segment: usize, queries: &Queries8) -> Result<(), ShapeError> {
         let head = self.segments[segment];
         let block = self.block(segment);
+        let rows = (0..self.group).map(|row| self.query.queries.row(row));
+        let spreads = rows
+            .clone()
+            .map(|query| square_under(query, head.key_profile, self.query.scale));
+        self.row_spreads.extend(spreads);
         let clusters = self.clusters(segment);
         if !self.zones[clusters].contains(&Zone::Estimation) {
             return Ok(());
         }
+        let offsets: Vec<f32> = rows
+            .map(|query| self.query.scale * product(query, head.centroids.base()))
+            .collect();
         let scores = &mut self.scores[block.clone()];
-        self.kernels.scan(Scan::new(
-            query.queries,
-            head.centroids,
-            query.scale,
-            scores,
-        )?);
-        let variances = &mut self.variances[block.clone()];
-        for (row, variances) in variances.chunks_exact_mut(head.clusters()).enumerate() {
-            let of_profile =
-                profile_variance(query.queries.row(row), head.spread_profile, query.scale);
-            for (variance, spread) in variances.iter_mut().zip(head.key_spreads) {
-                *variance = spread * of_profile;
-            }
-        }
+        self.kernels
+            .scan(Scan::new(queries, &offsets, head.centroids, scores)?);
         let log_mass = &mut self.log_mass[block.clone()];
-        log_mass.copy_from_slice(&self.scores[block.clone()]);
-        let variances = &self.variances[block];
+        log_mass.copy_from_slice(&self.scores[block]);
+        let spreads = Spreads {
+            of_clusters: head.key_spreads,
+            of_rows: &self.row_spreads[segment * self.group..][..self.group],
+        };
         self.kernels.log_mass(LogMass::new(
             self.group,
             log_mass,
             head.counts,
-            Some(variances),
+            Some(spreads),
         )?);
+        self.mask(segment, |zone| zone == Zone::Estimation);
         Ok(())
+    }
+
+    /// Takes the mass of the clusters of a segment whose zone is not one of `kept`.
+    pub(super) fn mask(&mut self, segment: usize, kept: impl Fn(Zone) -> bool) {
+        let (clusters, block) = (self.clusters(segment), self.block(segment));
+        let zones = &self.zones[clusters];
+        if zones.iter().all(|zone| kept(*zone)) {
+            return;
+        }
+        for row in self.log_mass[block].chunks_exact_mut(zones.len()) {
+            for (mass, zone) in row.iter_mut().zip(zones) {
+                if !kept(*zone) {
+                    *mass = f32::NEG_INFINITY;
+                }
+            }
+        }
     }
 
     /// How many query heads share the survey.
@@ -171,8 +200,8 @@ impl<'a> Survey<'a> {
         self.segments[place.segment].counts[place.cluster]
     }
 
-    /// Bytes of meta index that the scan and the estimate read: all of every segment that has an estimable cluster.
-    pub fn meta_bytes(&self) -> u64 {
+    /// Bytes of meta index that the scan reads: all of every segment that has an estimable cluster.
+    pub fn scan_bytes(&self) -> u64 {
         let visible = |segment: &usize| {
             self.zones[self.clusters(*segment)]
                 .iter()
@@ -181,9 +210,7 @@ impl<'a> Survey<'a> {
         let segments = (0..self.segments.len())
             .filter(visible)
             .map(|segment| &self.segments[segment]);
-        segments
-            .map(|head| head.scan_bytes() + head.value_mean_bytes())
-            .sum()
+        segments.map(HeadIndex::scan_bytes).sum()
     }
 
     /// The score of a cluster for a query head of the group.
@@ -236,11 +263,15 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Variance of `scale * q.k` where the variance of each dimension of k is that of the profile.
-fn profile_variance(query: &[f32], profile: &[f32], scale: f32) -> f32 {
+/// Sum of the squares of the elements of `scale * query`, each times that of the profile.
+fn square_under(query: &[f32], profile: &[f32], scale: f32) -> f32 {
     let scaled = query
         .iter()
         .zip(profile)
-        .map(|(q, variance)| (q * scale).powi(2) * variance);
+        .map(|(q, deviation)| (q * scale * deviation).powi(2));
     scaled.sum()
+}
+
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -14,6 +14,9 @@ pub enum Zone {
     Steady,
     /// Chosen: computed exactly.
     Retrieval,
+    /// Chosen for its codes: its tokens are weighed by the codes of their keys; the few that matter most are computed
+    /// exactly, the next from the codes of their values, the rest with the cluster's mean value.
+    Coded,
     /// Its contribution is estimated from the meta index.
     Estimation,
     /// Left out altogether.

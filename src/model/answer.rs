@@ -27,13 +27,15 @@ pub struct Report {
 pub struct Cost {
     /// Sink, recent window, tail, and clusters that are only partly visible: computed exactly.
     pub steady_tokens: u64,
-    /// Chosen clusters: computed exactly.
+    /// Chosen clusters, and chosen tokens of coded ones: computed exactly.
     pub retrieved_tokens: u64,
+    /// Tokens of coded clusters: weighed by the codes of their keys, with values from their codes or the cluster's mean.
+    pub coded_tokens: u64,
     /// Clusters whose contribution was estimated.
     pub estimated_tokens: u64,
     /// Clusters left out altogether.
     pub ignored_tokens: u64,
-    /// K, V and meta index as the kernels read them.
+    /// K, V, codes and meta index as the kernels read them.
     pub bytes_read: u64,
     /// K and V of every visible token.
     pub full_bytes: u64,
@@ -42,7 +44,11 @@ pub struct Cost {
 impl Cost {
     /// The tokens that the query could see.
     pub fn visible_tokens(&self) -> u64 {
-        self.steady_tokens + self.retrieved_tokens + self.estimated_tokens + self.ignored_tokens
+        self.steady_tokens
+            + self.retrieved_tokens
+            + self.coded_tokens
+            + self.estimated_tokens
+            + self.ignored_tokens
     }
 
     /// The cost of two answers together.
@@ -51,6 +57,7 @@ impl Cost {
         Self {
             steady_tokens: self.steady_tokens + other.steady_tokens,
             retrieved_tokens: self.retrieved_tokens + other.retrieved_tokens,
+            coded_tokens: self.coded_tokens + other.coded_tokens,
             estimated_tokens: self.estimated_tokens + other.estimated_tokens,
             ignored_tokens: self.ignored_tokens + other.ignored_tokens,
             bytes_read: self.bytes_read + other.bytes_read,

@@ -35,6 +35,7 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
             segment_tokens: Some(parameters.segment_tokens),
             decode_segment_tokens: Some(parameters.decode_segment_tokens),
             cluster_tokens: Some(parameters.cluster_tokens),
+            value_weight_percent: Some(parameters.value_weight_percent),
             kmeans_iterations: Some(parameters.kmeans_iterations),
             seed: Some(parameters.seed),
         }),
@@ -130,6 +131,7 @@ pub(super) fn attended(attended: Attended, collection: &Collection) -> v1::Atten
             visible_tokens: cost.visible_tokens(),
             steady_tokens: cost.steady_tokens,
             retrieved_tokens: cost.retrieved_tokens,
+            coded_tokens: cost.coded_tokens,
             estimated_tokens: cost.estimated_tokens,
             ignored_tokens: cost.ignored_tokens,
             bytes_read: cost.bytes_read,
@@ -223,6 +225,7 @@ pub(super) fn index_stats(size: LayerSize) -> v1::IndexStats {
         segments: size.segments,
         clusters: size.clusters,
         payload_bytes: size.payload_bytes,
+        code_bytes: size.code_bytes,
         meta_index_bytes: size.meta_index_bytes,
     }
 }

@@ -231,7 +231,7 @@ async fn adaptive(collection: &Collection, sequence: &Sequence, positions: &[u32
     let mode = mode::adaptive(ADAPTIVE_TARGET);
     let answer = collection.attend(sequence, positions, mode).await;
     let report = answer.report.as_ref().unwrap();
-    let clustered = report.retrieved_tokens + report.estimated_tokens;
+    let clustered = report.retrieved_tokens + report.coded_tokens + report.estimated_tokens;
     let share = clustered as f64 / report.visible_tokens as f64;
     (compare::mean(&sequence.errors(positions, &answer)), share)
 }

@@ -1,7 +1,7 @@
 //! The nearest centroid of each point, for k-means.
 
 use super::lanes::{Simd, Task};
-use super::scan::score;
+use super::score::score;
 use super::{BAND, TILE, Tile};
 use crate::tensor::{Matrix, Queries, ShapeError, expect_equal};
 

@@ -3,7 +3,7 @@
 //! Hot path: no allocation, no lock, no log.
 
 use super::lanes::{Simd, Task};
-use super::scan::score;
+use super::score::score;
 use super::weigh::add_tile;
 use super::{BAND, TILE, Tile};
 use crate::accumulator::Accumulator;

@@ -6,7 +6,7 @@ use super::lanes::{Simd, Task};
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{Assign, Attend, Estimate, LogMass, Scan};
+use super::{AddValues, Appraise, Assign, Attend, Estimate, LogMass, Scan, Weigh};
 
 /// A set of instructions that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub enum Isa {
     Portable,
     /// AVX2, FMA and F16C.
     Avx2,
-    /// AVX-512 F, BW, DQ and VL.
+    /// AVX-512 F, BW, DQ, VL and VNNI.
     Avx512,
 }
 
@@ -97,6 +97,21 @@ impl Kernels {
 
     /// Exact attention, added to an accumulator.
     pub fn attend(self, task: Attend<'_>) {
+        self.run(task);
+    }
+
+    /// Weights of tokens from the codes of their keys.
+    pub fn weigh(self, task: Weigh<'_>) {
+        self.run(task);
+    }
+
+    /// Values of tokens from their codes, added to an accumulator.
+    pub fn add_values(self, task: AddValues<'_>) {
+        self.run(task);
+    }
+
+    /// What reading clusters would gain.
+    pub fn appraise(self, task: Appraise<'_>) {
         self.run(task);
     }
 

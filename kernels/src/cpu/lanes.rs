@@ -1,19 +1,33 @@
-//! The sixteen lanes that every family is written in.
+//! The sixteen lanes that every family is written in, and the bytes that codes are read in.
 //!
 //! A sum over a dimension is defined, not left to the level: lane `l` takes the elements `l`,
 //! `l + 16`, … in order, each by one fused multiply-add, and the lanes are added as a tree (`l` and
 //! `l + 8`, then `l + 4`, `l + 2`, `l + 1`). AVX-512 holds the lanes in one register, AVX2 in two,
-//! the portable level in an array; all give the same bits.
+//! the portable level in an array; all give the same bits. Products of codes are integers, and exact
+//! in any order.
 
 use half::{bf16, f16};
 
 /// Width of a vector, on every level.
 pub(crate) const LANES: usize = 16;
 
-/// Operations on sixteen `f32` lanes. A value of an implementing type proves that the CPU has them.
+/// Bytes that are multiplied at once, on every level.
+pub(crate) const BYTES: usize = 32;
+
+/// Operations on sixteen `f32` lanes and on bytes. A value of an implementing type proves that the CPU
+/// has them.
 pub(super) trait Simd: Copy {
     /// Sixteen `f32`.
     type Lanes: Copy;
+    /// [`BYTES`] bytes.
+    type Bytes: Copy;
+    /// Signed bytes as a factor of products.
+    type Signed: Copy;
+    /// Eight `i32` sums.
+    type Ints: Copy;
+
+    /// What is added to signed bytes before they are multiplied.
+    const BIAS: i32;
 
     /// Whether there are registers for sixteen sums beside their operands; if not, for four.
     const WIDE: bool;
@@ -25,12 +39,18 @@ pub(super) trait Simd: Copy {
     fn load(self, from: &[f32; LANES]) -> Self::Lanes;
     fn load_bf16(self, from: &[bf16; LANES]) -> Self::Lanes;
     fn load_f16(self, from: &[f16; LANES]) -> Self::Lanes;
+    fn load_i8(self, from: &[i8; LANES]) -> Self::Lanes;
+    /// The low halves of the bytes as lanes, then the high halves.
+    fn load_nibbles(self, from: &[u8; LANES]) -> [Self::Lanes; 2];
     fn store(self, lanes: Self::Lanes, to: &mut [f32; LANES]);
 
     fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     fn sub(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    fn min(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    fn sqrt(self, x: Self::Lanes) -> Self::Lanes;
     /// `a * b + c`, rounded once.
     fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
 
@@ -45,6 +65,34 @@ pub(super) trait Simd: Copy {
 
     /// The sums of the lanes of four vectors, each by the tree.
     fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4];
+
+    fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes;
+    /// The low halves of the bytes, 0 to 15.
+    fn low_nibbles(self, bytes: Self::Bytes) -> Self::Bytes;
+    /// The high halves of the bytes, 0 to 15.
+    fn high_nibbles(self, bytes: Self::Bytes) -> Self::Bytes;
+    /// Signed bytes above -128 in the form that is multiplied.
+    fn signed(self, bytes: Self::Bytes) -> Self::Signed;
+    fn no_ints(self) -> Self::Ints;
+    /// `sums` and the products of bytes up to 15 with signed bytes above -128; which of the eight sums a
+    /// product goes to, is the level's.
+    fn add_products(
+        self,
+        sums: Self::Ints,
+        nibbles: Self::Bytes,
+        signed: Self::Bytes,
+    ) -> Self::Ints;
+    /// The same of signed bytes, to each of which [`Simd::BIAS`] was added, with bytes from -64 to 64.
+    fn add_signed_products(
+        self,
+        sums: Self::Ints,
+        biased: Self::Signed,
+        signed: Self::Bytes,
+    ) -> Self::Ints;
+    /// `128 high + low`.
+    fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints;
+    /// The sum of each of four.
+    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4];
 
     /// The sum of the lanes, by the tree.
     #[inline(always)]
@@ -88,12 +136,18 @@ pub(super) trait Simd: Copy {
 /// (`benches/attend.rs`); into the first-level cache instead of the second it was 64 %, perhaps since
 /// this tile and the next, keys and values, are more than the first holds.
 #[inline(always)]
-pub(super) fn prefetch_next<S: Simd, E: Element>(simd: S, now: &[E], tile_elements: usize) {
-    const LINE_BYTES: usize = 64;
+pub(super) fn prefetch_next<S: Simd, E>(simd: S, now: &[E], tile_elements: usize) {
     let next = now.as_ptr().wrapping_add(tile_elements).cast::<u8>();
+    prefetch_bytes(simd, next, size_of_val(now));
+}
+
+/// Asks for some bytes that will be read soon.
+#[inline(always)]
+pub(super) fn prefetch_bytes<S: Simd>(simd: S, from: *const u8, bytes: usize) {
+    const LINE_BYTES: usize = 64;
     let mut offset = 0;
-    while offset < size_of_val(now) {
-        simd.prefetch(next.wrapping_add(offset));
+    while offset < bytes {
+        simd.prefetch(from.wrapping_add(offset));
         offset += LINE_BYTES;
     }
 }
@@ -146,5 +200,14 @@ impl Element for f16 {
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self; LANES]) -> S::Lanes {
         simd.load_f16(from)
+    }
+}
+
+impl Element for i8 {
+    const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, from: &[Self; LANES]) -> S::Lanes {
+        simd.load_i8(from)
     }
 }

@@ -10,16 +10,18 @@
 //! and uses loops where closures would be shorter: a closure is a function of its own, and one that
 //! is not inlined into the level's entry is compiled without the level's instructions.
 //!
-//! Where to start: `attend.rs`; below it `scan.rs` (scores) and `weigh.rs` (softmax, weighted
-//! sums).
+//! Where to start: `attend.rs`; below it `score.rs` (scores) and `weigh.rs` (softmax, weighted
+//! sums). What reads codes: `scan.rs` and `estimate.rs` (a byte an element), `code.rs` (half a byte).
 
 #![expect(
     clippy::inline_always,
     reason = "see the header: inlining decides the instructions"
 )]
 
+mod appraise;
 mod assign;
 mod attend;
+mod code;
 mod estimate;
 mod exp;
 mod isa;
@@ -27,18 +29,21 @@ mod lanes;
 mod log_mass;
 mod portable;
 mod scan;
+mod score;
 mod weigh;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use appraise::{Appraise, Clusters};
 pub use assign::Assign;
 pub use attend::{Attend, AttendInput};
+pub use code::{AddValues, CodedKeys, CodedValues, Run, Weigh};
 pub use estimate::Estimate;
 pub use isa::{Isa, Kernels};
-pub use log_mass::LogMass;
+pub use log_mass::{LogMass, Spreads};
 pub use scan::Scan;
 
-pub(crate) use lanes::LANES;
+pub(crate) use lanes::{BYTES, LANES};
 
 /// Tokens, centroids or entries that are scored, weighed and summed before the next ones: as many
 /// keys and values of 128 `bf16` as a first-level cache holds, and a whole number of vectors.

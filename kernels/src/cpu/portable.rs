@@ -6,7 +6,7 @@
 
 use half::{bf16, f16};
 
-use super::lanes::{LANES, Simd, Task};
+use super::lanes::{BYTES, LANES, Simd, Task};
 
 /// The level that every CPU has.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,11 @@ fn each(mut f: impl FnMut(usize) -> f32) -> [f32; LANES] {
 
 impl Simd for Portable {
     type Lanes = [f32; LANES];
+    type Bytes = [u8; BYTES];
+    type Signed = [i8; BYTES];
+    type Ints = i32;
+
+    const BIAS: i32 = 0;
 
     const WIDE: bool = false;
 
@@ -55,6 +60,19 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::Lanes {
+        each(|i| f32::from(from[i]))
+    }
+
+    #[inline(always)]
+    fn load_nibbles(self, from: &[u8; LANES]) -> [Self::Lanes; 2] {
+        [
+            each(|i| f32::from(from[i] & 15)),
+            each(|i| f32::from(from[i] >> 4)),
+        ]
+    }
+
+    #[inline(always)]
     fn store(self, lanes: Self::Lanes, to: &mut [f32; LANES]) {
         *to = lanes;
     }
@@ -75,8 +93,23 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
         each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: Self::Lanes) -> Self::Lanes {
+        x.map(f32::sqrt)
     }
 
     #[inline(always)]
@@ -102,5 +135,65 @@ impl Simd for Portable {
     #[inline(always)]
     fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4] {
         lanes.map(|lanes| self.sum(lanes))
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
+        *from
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        bytes.map(|byte| byte & 15)
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        bytes.map(|byte| byte >> 4)
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: Self::Bytes) -> Self::Signed {
+        bytes.map(u8::cast_signed)
+    }
+
+    #[inline(always)]
+    fn no_ints(self) -> Self::Ints {
+        0
+    }
+
+    #[inline(always)]
+    fn add_products(
+        self,
+        mut sums: Self::Ints,
+        nibbles: Self::Bytes,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        for (nibble, signed) in nibbles.into_iter().zip(signed) {
+            sums += i32::from(nibble) * i32::from(signed.cast_signed());
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_signed_products(
+        self,
+        mut sums: Self::Ints,
+        biased: Self::Signed,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        for (biased, signed) in biased.into_iter().zip(signed) {
+            sums += i32::from(biased) * i32::from(signed.cast_signed());
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints {
+        128 * high + low
+    }
+
+    #[inline(always)]
+    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
+        ints
     }
 }

@@ -1,29 +1,31 @@
-//! Scores: every query row against every row of a matrix.
+//! Scores: every query row against every centroid.
 //!
 //! Hot path: no allocation, no lock, no log.
 
-use super::lanes::{Element, LANES, Simd, Task, prefetch_next};
-use super::{BAND, TILE, Tile};
-use crate::tensor::{Elements, Matrix, Queries, ShapeError, expect_area, expect_equal};
+use super::lanes::{BYTES, Simd, Task, prefetch_next};
+use super::{BAND, TILE};
+use crate::codes8::{Codes8, Queries8};
+use crate::tensor::{ShapeError, expect_area, expect_equal};
 
-/// `scores[r * n + j] = scale * q_r . c_j` over `n` centroids. The same bits on every level.
+/// `scores[r * n + j] = q_r . c_j` over `n` centroids. The same bits on every level.
 #[derive(Debug)]
 pub struct Scan<'a> {
-    queries: Queries<'a>,
-    centroids: Matrix<'a>,
-    scale: f32,
+    queries: &'a Queries8,
+    offsets: &'a [f32],
+    centroids: Codes8<'a>,
     scores: &'a mut [f32],
 }
 
 impl<'a> Scan<'a> {
-    /// Scores of `queries` over `centroids`, to be written to `scores`.
+    /// Scores of `queries` over `centroids`, to be written to `scores`; `offsets` are the products of
+    /// each query row with the base of the centroids.
     ///
     /// # Errors
-    /// Where the dimensions differ or `scores` is not one number a pair.
+    /// Where the dimensions differ, `offsets` is not one number a row or `scores` is not one a pair.
     pub fn new(
-        queries: Queries<'a>,
-        centroids: Matrix<'a>,
-        scale: f32,
+        queries: &'a Queries8,
+        offsets: &'a [f32],
+        centroids: Codes8<'a>,
         scores: &'a mut [f32],
     ) -> Result<Self, ShapeError> {
         expect_equal(
@@ -31,6 +33,7 @@ impl<'a> Scan<'a> {
             centroids.cols(),
             queries.dim(),
         )?;
+        expect_equal("number of offsets", offsets.len(), queries.rows())?;
         expect_area(
             "length of the scores",
             scores.len(),
@@ -39,8 +42,8 @@ impl<'a> Scan<'a> {
         )?;
         Ok(Self {
             queries,
+            offsets,
             centroids,
-            scale,
             scores,
         })
     }
@@ -49,174 +52,84 @@ impl<'a> Scan<'a> {
 impl Task for Scan<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let mut tile: Tile = [[0.0; TILE]; BAND];
-        let count = self.centroids.rows();
-        let mut start = 0;
-        for centroids in self.centroids.tiles(TILE) {
-            let end = start + centroids.rows();
-            let mut row = 0;
-            for band in self.queries.bands(BAND) {
-                score(simd, band, centroids, self.scale, &mut tile);
-                for scores in &tile[..band.rows()] {
-                    let to = &mut self.scores[row * count..][start..end];
-                    to.copy_from_slice(&scores[..to.len()]);
-                    row += 1;
-                }
+        let rows = self.queries.rows();
+        let mut band = Band {
+            queries: self.queries,
+            offsets: self.offsets,
+            first: 0,
+        };
+        while band.first < rows {
+            let to = &mut self.scores[band.first * self.centroids.rows()..];
+            match rows - band.first {
+                1 => band.scan::<S, 1>(simd, self.centroids, to),
+                2 => band.scan::<S, 2>(simd, self.centroids, to),
+                3 => band.scan::<S, 3>(simd, self.centroids, to),
+                _ => band.scan::<S, BAND>(simd, self.centroids, to),
             }
-            start = end;
+            band.first += BAND;
         }
     }
 }
 
-/// Scores of a band of query rows over a tile of rows.
-#[inline(always)]
-pub(super) fn score<S: Simd>(
-    simd: S,
-    band: Queries<'_>,
-    tile: Matrix<'_>,
-    scale: f32,
-    scores: &mut Tile,
-) {
-    match tile.elements() {
-        Elements::Bf16(rows) => score_rows(simd, band, rows, scale, scores),
-        Elements::F16(rows) => score_rows(simd, band, rows, scale, scores),
-        Elements::F32(rows) => score_rows(simd, band, rows, scale, scores),
-    }
+/// Query rows from `first` on.
+struct Band<'a> {
+    queries: &'a Queries8,
+    offsets: &'a [f32],
+    first: usize,
 }
 
-#[inline(always)]
-fn score_rows<S: Simd, E: Element>(
-    simd: S,
-    band: Queries<'_>,
-    rows: &[E],
-    scale: f32,
-    scores: &mut Tile,
-) {
-    match band.rows() {
-        0 => {}
-        1 => score_one(simd, band.row(0), rows, scale, &mut scores[0]),
-        2 => score_band::<S, E, 2>(simd, [band.row(0), band.row(1)], rows, scale, scores),
-        3 => {
-            let queries = [band.row(0), band.row(1), band.row(2)];
-            score_band::<S, E, 3>(simd, queries, rows, scale, scores);
-        }
-        _ => {
-            let queries = [band.row(0), band.row(1), band.row(2), band.row(3)];
-            score_band::<S, E, 4>(simd, queries, rows, scale, scores);
+impl Band<'_> {
+    #[inline(always)]
+    fn scan<S: Simd, const ROWS: usize>(&self, simd: S, centroids: Codes8<'_>, scores: &mut [f32]) {
+        let (dim, count) = (centroids.cols(), centroids.rows());
+        for centroid in 0..count {
+            let codes = centroids.row(centroid);
+            prefetch_next(simd, codes, TILE * dim);
+            let products = self.products::<S, ROWS>(simd, bytemuck::cast_slice(codes));
+            let scale = centroids.scales()[centroid];
+            for r in 0..ROWS {
+                let row = self.first + r;
+                let product = products[r] - S::BIAS * self.queries.sums[row];
+                let product = self.queries.factors[row] * scale * product as f32;
+                scores[r * count + centroid] = self.offsets[row] + product;
+            }
         }
     }
-}
 
-/// One query row: four tokens at a time, so that their sums are taken together.
-#[inline(always)]
-fn score_one<S: Simd, E: Element>(
-    simd: S,
-    query: &[f32],
-    rows: &[E],
-    scale: f32,
-    scores: &mut [f32; TILE],
-) {
-    let dim = query.len();
-    let quads = rows.chunks_exact(4 * dim);
-    let rest = quads.remainder();
-    let whole = (rows.len() - rest.len()) / dim;
-    for (four, to) in quads.zip(scores.as_chunks_mut::<4>().0) {
-        prefetch_next(simd, four, TILE * dim);
-        let [dots] = dots::<S, E, 1, 4>(simd, [query], four);
-        let sums = simd.sums(dots);
-        for (to, sum) in to.iter_mut().zip(sums) {
-            *to = sum * scale;
+    #[inline(always)]
+    fn products<S: Simd, const ROWS: usize>(&self, simd: S, codes: &[u8]) -> [i32; BAND] {
+        let mut sums = [[simd.no_ints(); 2]; BAND];
+        let (whole, rest) = codes.as_chunks::<BYTES>();
+        for (chunk, bytes) in whole.iter().enumerate() {
+            self.add::<S, ROWS>(simd, chunk, bytes, &mut sums);
         }
-    }
-    for (row, to) in rest.chunks_exact(dim).zip(&mut scores[whole..]) {
-        let [[dot]] = dots::<S, E, 1, 1>(simd, [query], row);
-        *to = simd.sums([dot; 4])[0] * scale;
-    }
-}
-
-/// A few query rows: their sums for one token are taken together.
-#[inline(always)]
-fn score_band<S: Simd, E: Element, const ROWS: usize>(
-    simd: S,
-    queries: [&[f32]; ROWS],
-    rows: &[E],
-    scale: f32,
-    scores: &mut Tile,
-) {
-    let dim = queries[0].len();
-    let mut token = 0;
-    if S::WIDE {
-        for four in rows.chunks_exact(4 * dim) {
-            prefetch_next(simd, four, TILE * dim);
-            let dots = dots::<S, E, ROWS, 4>(simd, queries, four);
-            put(simd, dots, scale, token, scores);
-            token += 4;
+        if !rest.is_empty() {
+            let mut padded = [0; BYTES];
+            padded[..rest.len()].copy_from_slice(rest);
+            self.add::<S, ROWS>(simd, whole.len(), &padded, &mut sums);
         }
-    }
-    for row in rows[token * dim..].chunks_exact(dim) {
-        prefetch_next(simd, row, TILE * dim);
-        let dots = dots::<S, E, ROWS, 1>(simd, queries, row);
-        put(simd, dots, scale, token, scores);
-        token += 1;
-    }
-}
-
-/// Sums the lanes of dot products and writes them as the scores of tokens `token..`.
-#[inline(always)]
-fn put<S: Simd, const ROWS: usize, const TOKENS: usize>(
-    simd: S,
-    dots: [[S::Lanes; TOKENS]; ROWS],
-    scale: f32,
-    token: usize,
-    scores: &mut Tile,
-) {
-    for t in 0..TOKENS {
-        let mut lanes = [dots[0][t]; 4];
-        for r in 1..ROWS {
-            lanes[r] = dots[r][t];
-        }
-        let sums = simd.sums(lanes);
+        let mut joined = [simd.no_ints(); BAND];
         for r in 0..ROWS {
-            scores[r][token + t] = sums[r] * scale;
+            joined[r] = simd.join_ints(sums[r][0], sums[r][1]);
         }
+        simd.sum_ints(joined)
     }
-}
 
-/// Products of some query rows with some tokens, summed to lanes.
-#[inline(always)]
-fn dots<S: Simd, E: Element, const ROWS: usize, const TOKENS: usize>(
-    simd: S,
-    queries: [&[f32]; ROWS],
-    tokens: &[E],
-) -> [[S::Lanes; TOKENS]; ROWS] {
-    let dim = queries[0].len();
-    let mut sums = [[simd.splat(0.0); TOKENS]; ROWS];
-    let mut at = 0;
-    while at + LANES <= dim {
-        let mut keys = [simd.splat(0.0); TOKENS];
-        for t in 0..TOKENS {
-            if let Some(chunk) = tokens[t * dim + at..].first_chunk() {
-                keys[t] = E::load(simd, chunk);
-            }
-        }
-        for r in 0..ROWS {
-            if let Some(chunk) = queries[r][at..].first_chunk() {
-                let query = simd.load(chunk);
-                for t in 0..TOKENS {
-                    sums[r][t] = simd.mul_add(query, keys[t], sums[r][t]);
-                }
-            }
-        }
-        at += LANES;
-    }
-    if at < dim {
-        for r in 0..ROWS {
-            let query = f32::load_first(simd, &queries[r][at..]);
-            for t in 0..TOKENS {
-                let key = E::load_first(simd, &tokens[t * dim + at..(t + 1) * dim]);
-                sums[r][t] = simd.mul_add(query, key, sums[r][t]);
-            }
+    #[inline(always)]
+    fn add<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        chunk: usize,
+        codes: &[u8; BYTES],
+        sums: &mut [[S::Ints; 2]; BAND],
+    ) {
+        let codes = simd.signed(simd.load_bytes(codes));
+        for (r, sums) in sums[..ROWS].iter_mut().enumerate() {
+            let at = (self.first + r) * self.queries.chunks() + chunk;
+            let high = simd.load_bytes(&self.queries.high[at]);
+            sums[0] = simd.add_signed_products(sums[0], codes, high);
+            let low = simd.load_bytes(&self.queries.low[at]);
+            sums[1] = simd.add_signed_products(sums[1], codes, low);
         }
     }
-    sums
 }

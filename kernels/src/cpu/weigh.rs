@@ -23,7 +23,7 @@ pub(super) fn add_tile<S: Simd>(
     let mut factors = [1.0; BAND];
     for r in 0..rows {
         scores[r][values.rows()..].fill(f32::NEG_INFINITY);
-        factors[r] = weigh(
+        (factors[r], _) = weigh(
             simd,
             &mut scores[r],
             &mut acc.max[row + r],
@@ -52,9 +52,14 @@ struct Weights<'a> {
 }
 
 /// Turns the scores of one row into weights relative to the largest score so far and adds them to
-/// `sum`. Returns the factor that makes older sums relative to it too.
+/// `sum`. Returns the factor that makes older sums relative to it too, and the sum of the new weights.
 #[inline(always)]
-fn weigh<S: Simd>(simd: S, scores: &mut [f32; TILE], max: &mut f32, sum: &mut f32) -> f32 {
+pub(super) fn weigh<S: Simd>(
+    simd: S,
+    scores: &mut [f32; TILE],
+    max: &mut f32,
+    sum: &mut f32,
+) -> (f32, f32) {
     let (vectors, _) = scores.as_chunks_mut::<LANES>();
     let mut largest = simd.splat(*max);
     for vector in vectors.iter() {
@@ -76,8 +81,9 @@ fn weigh<S: Simd>(simd: S, scores: &mut [f32; TILE], max: &mut f32, sum: &mut f3
         simd.store(weight, vector);
     }
     *max = new_max;
-    *sum = *sum * factor[0] + simd.sum(total);
-    factor[0]
+    let total = simd.sum(total);
+    *sum = *sum * factor[0] + total;
+    (factor[0], total)
 }
 
 #[inline(always)]

@@ -1,7 +1,6 @@
 //! Softmax over given log masses, and the merge of two partials.
 
-use super::{Partial, rows_f64};
-use crate::tensor::Matrix;
+use super::Partial;
 
 /// The partial of entries with the given log masses and values of `value_dim` elements. An entry of
 /// mass minus infinity is absent.
@@ -22,15 +21,6 @@ pub fn softmax(log_mass: &[f64], values: &[Vec<f64>], value_dim: usize) -> Parti
         out,
         lse: max + sum.ln(),
     }
-}
-
-/// The partials of entries with log masses `log_mass[r][j]` and values `values[j]`.
-pub fn estimate(log_mass: &[Vec<f64>], values: Matrix<'_>) -> Vec<Partial> {
-    let rows = rows_f64(values);
-    log_mass
-        .iter()
-        .map(|masses| softmax(masses, &rows, values.cols()))
-        .collect()
 }
 
 /// The partial over two disjoint sets of tokens.

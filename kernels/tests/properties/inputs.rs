@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use wavekv_kernels::{Bounds, Dtype, Matrix, Queries, convert};
+use wavekv_kernels::{Bounds, Codes8, Dtype, Matrix, Queries, convert};
 
 /// Numbers in the bytes of a dtype, at an address that suits every dtype.
 #[derive(Debug)]
@@ -40,6 +40,36 @@ impl Tensor {
         let size = self.rows * self.cols * self.dtype.size_of();
         let bytes = &bytemuck::cast_slice(&self.words)[..size];
         Matrix::new(bytes, self.dtype, self.rows, self.cols).unwrap()
+    }
+}
+
+/// Random rows of bytes with their scales and base.
+#[derive(Debug)]
+pub(crate) struct Bytes8 {
+    codes: Vec<i8>,
+    scales: Vec<f32>,
+    base: Vec<f32>,
+}
+
+impl Bytes8 {
+    pub(crate) fn random(seed: u64, rows: usize, cols: usize) -> Self {
+        let base = numbers(seed, cols);
+        let mut codes = vec![0; rows * cols];
+        let values = numbers(seed ^ 9, rows * cols);
+        let scales = codes
+            .chunks_exact_mut(cols)
+            .zip(values.chunks_exact(cols))
+            .map(|(codes, values)| Codes8::encode(values, &base, codes).unwrap());
+        let scales = scales.collect();
+        Self {
+            codes,
+            scales,
+            base,
+        }
+    }
+
+    pub(crate) fn codes(&self) -> Codes8<'_> {
+        Codes8::new(&self.codes, &self.scales, &self.base).unwrap()
     }
 }
 

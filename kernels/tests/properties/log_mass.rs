@@ -1,7 +1,7 @@
 //! Log mass of clusters.
 
 use proptest::prelude::*;
-use wavekv_kernels::{Kernels, LogMass, reference};
+use wavekv_kernels::{Kernels, LogMass, Spreads, reference};
 
 use crate::inputs::{close, numbers, rows};
 
@@ -11,17 +11,21 @@ proptest! {
         rows in rows(), counts in prop::collection::vec(0..10_000_u32, 1..70),
         second_order: bool, size in 0.01..1e4_f32, seed: u64,
     ) {
+        let positive = |seed, count| numbers(seed, count).iter().map(|x| x.abs()).collect::<Vec<f32>>();
         let scores: Vec<f32> = numbers(seed, rows * counts.len()).iter().map(|x| x * 20.0).collect();
-        let variances: Vec<f32> = numbers(seed ^ 1, scores.len()).iter().map(|x| x.abs() * size).collect();
+        let of_clusters = positive(seed ^ 1, counts.len());
+        let of_rows: Vec<f32> = positive(seed ^ 2, rows).iter().map(|x| x * size).collect();
         let mut first: Option<Vec<f32>> = None;
         for kernels in Kernels::available() {
             let mut got = scores.clone();
-            let variances = second_order.then_some(variances.as_slice());
-            kernels.log_mass(LogMass::new(rows, &mut got, &counts, variances).unwrap());
+            let spreads = Spreads { of_clusters: &of_clusters, of_rows: &of_rows };
+            let spreads = second_order.then_some(spreads);
+            kernels.log_mass(LogMass::new(rows, &mut got, &counts, spreads).unwrap());
             for (index, got) in got.iter().enumerate() {
-                let variance = variances.map_or(0.0, |all| f64::from(all[index]));
-                let count = counts[index % counts.len()];
-                let truth = reference::log_mass(f64::from(scores[index]), count, variance);
+                let (row, cluster) = (index / counts.len(), index % counts.len());
+                let variance = f64::from(of_clusters[cluster]) * f64::from(of_rows[row]);
+                let variance = if second_order { variance } else { 0.0 };
+                let truth = reference::log_mass(f64::from(scores[index]), counts[cluster], variance);
                 prop_assert!(close(*got, truth, 1e-6, truth.abs().max(10.0)), "{got} {truth}");
             }
             let bits = |all: &[f32]| all.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -39,5 +43,12 @@ fn no_clusters_and_other_shapes() {
         kernels.log_mass(LogMass::new(3, &mut [], &[], None).unwrap());
     }
     assert!(LogMass::new(2, &mut [0.0; 3], &[1, 1], None).is_err());
-    assert!(LogMass::new(1, &mut [0.0; 2], &[1, 1], Some(&[0.0])).is_err());
+    let spreads = |of_clusters, of_rows| {
+        Some(Spreads {
+            of_clusters,
+            of_rows,
+        })
+    };
+    assert!(LogMass::new(1, &mut [0.0; 2], &[1, 1], spreads(&[0.0], &[0.0])).is_err());
+    assert!(LogMass::new(1, &mut [0.0; 2], &[1, 1], spreads(&[0.0; 2], &[0.0; 2])).is_err());
 }

@@ -12,8 +12,10 @@
     reason = "where numbers are compared, they are exact"
 )]
 
+mod appraise;
 mod assign;
 mod attend;
+mod code;
 mod estimate;
 mod inputs;
 mod log_mass;

@@ -48,6 +48,7 @@ fn index(index: &wire::IndexStats) -> Value {
         "segments": index.segments,
         "clusters": index.clusters,
         "payload_bytes": index.payload_bytes,
+        "code_bytes": index.code_bytes,
         "meta_index_bytes": index.meta_index_bytes,
     })
 }
@@ -79,6 +80,7 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
         ("segments", index.segments.to_string()),
         ("clusters", index.clusters.to_string()),
         ("K and V", size(index.payload_bytes)),
+        ("codes", size(index.code_bytes)),
         ("meta index", size(index.meta_index_bytes)),
         ("segments built", clustering.segments_built.to_string()),
         ("segments merged", clustering.segments_merged.to_string()),
@@ -101,6 +103,7 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
         "segments",
         "clusters",
         "K and V",
+        "codes",
         "meta index",
     ];
     let mut table = super::table(&header, 2, false);
@@ -117,6 +120,7 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
             index.segments.to_string(),
             index.clusters.to_string(),
             size(index.payload_bytes),
+            size(index.code_bytes),
             size(index.meta_index_bytes),
         ]);
     }
@@ -138,6 +142,7 @@ mod tests {
             segments: 2,
             clusters: 90,
             payload_bytes: 5 << 20,
+            code_bytes: 1 << 20,
             meta_index_bytes: 1 << 10,
         };
         wire::StatsResponse {

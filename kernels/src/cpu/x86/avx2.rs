@@ -2,18 +2,21 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m128i, __m256, _MM_HINT_T1, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps,
-    _mm_prefetch, _mm_shuffle_ps, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps,
-    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
-    _mm256_sub_ps,
+    __m128i, __m256, __m256i, _MM_HINT_T1, _mm_add_ps, _mm_and_si128, _mm_loadu_si128,
+    _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_set1_epi8, _mm_shuffle_ps, _mm_srli_epi16,
+    _mm_srli_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+    _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps,
+    _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
 
-use crate::cpu::lanes::{LANES, Simd, Task};
+use crate::cpu::lanes::{BYTES, LANES, Simd, Task};
+use crate::cpu::x86::bytes;
 
 /// Proof that this CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -198,8 +201,70 @@ fn split_exponent([low, high]: Pair) -> (Pair, Pair) {
     ([low.0, high.0], [low.1, high.1])
 }
 
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn div(a: Pair, b: Pair) -> Pair {
+    [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn min(a: Pair, b: Pair) -> Pair {
+    [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sqrt(x: Pair) -> Pair {
+    x.map(|half| _mm256_sqrt_ps(half))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_i8(from: &[i8; LANES]) -> Pair {
+    // SAFETY: the reference is to 16 bytes.
+    let all = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+    [
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)),
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128::<8>(all))),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_nibbles(from: &[u8; LANES]) -> [Pair; 2] {
+    // SAFETY: the reference is to 16 bytes.
+    let all = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+    let four_bits = _mm_set1_epi8(15);
+    let low = _mm_and_si128(all, four_bits);
+    let high = _mm_and_si128(_mm_srli_epi16::<4>(all), four_bits);
+    [widen_u8(low), widen_u8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_u8(all: __m128i) -> Pair {
+    [
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(all)),
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(all))),
+    ]
+}
+
+/// Pairs of products fit 16 bits, since the smaller factors are at most 64: nothing saturates.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_products(sums: __m256i, magnitudes: __m256i, signed: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(magnitudes, signed);
+    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
 impl Simd for Avx2 {
     type Lanes = Pair;
+    type Bytes = __m256i;
+    type Signed = [__m256i; 2];
+    type Ints = __m256i;
+
+    const BIAS: i32 = 0;
 
     const WIDE: bool = false;
 
@@ -291,5 +356,100 @@ impl Simd for Avx2 {
     fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4] {
         // SAFETY: `self` was made by `detect`.
         unsafe { sums(lanes) }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { div(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { min(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sqrt(x) }
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_i8(from) }
+    }
+
+    #[inline(always)]
+    fn load_nibbles(self, from: &[u8; LANES]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_nibbles(from) }
+    }
+
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::load(from) }
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::low_nibbles(bytes) }
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::high_nibbles(bytes) }
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: Self::Bytes) -> Self::Signed {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { [bytes::magnitudes(bytes), bytes] }
+    }
+
+    #[inline(always)]
+    fn no_ints(self) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::zero() }
+    }
+
+    #[inline(always)]
+    fn add_products(
+        self,
+        sums: Self::Ints,
+        nibbles: Self::Bytes,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add_products(sums, nibbles, signed) }
+    }
+
+    #[inline(always)]
+    fn add_signed_products(
+        self,
+        sums: Self::Ints,
+        biased: Self::Signed,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        let signed = unsafe { bytes::with_signs(signed, biased[1]) };
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add_products(sums, biased[0], signed) }
+    }
+
+    #[inline(always)]
+    fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::join(high, low) }
+    }
+
+    #[inline(always)]
+    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::sums(ints) }
     }
 }

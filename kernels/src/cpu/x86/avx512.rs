@@ -2,19 +2,22 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m256i, __m512, _MM_HINT_T1, _mm_prefetch, _mm_storeu_ps, _mm256_loadu_si256,
+    __m128i, __m256i, __m512, _MM_HINT_T1, _mm_and_si128, _mm_loadu_si128, _mm_prefetch,
+    _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm256_dpbusd_epi32, _mm256_loadu_si256,
     _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128,
-    _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
-    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
+    _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32,
+    _mm512_sqrt_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use half::{bf16, f16};
 
-use crate::cpu::lanes::{LANES, Simd, Task};
+use crate::cpu::lanes::{BYTES, LANES, Simd, Task};
+use crate::cpu::x86::bytes;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ and VL.
+/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cpu) struct Avx512(());
 
@@ -24,25 +27,26 @@ impl Avx512 {
         (is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl"))
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni"))
         .then_some(Self(()))
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn run<T: Task>(level: Avx512, task: T) {
     task.run(level);
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn load_16_bits(from: &[u16; LANES]) -> __m256i {
     // SAFETY: the reference is to 32 bytes.
     unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn power_of_two(low_bits: __m512) -> __m512 {
     let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(low_bits));
     _mm512_castsi512_ps(_mm512_add_epi32(
@@ -52,7 +56,7 @@ fn power_of_two(low_bits: __m512) -> __m512 {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn split_exponent(x: __m512) -> (__m512, __m512) {
     let sqrt_half = _mm512_set1_epi32(0x3f35_04f3);
     let offset = _mm512_sub_epi32(_mm512_castps_si512(x), sqrt_half);
@@ -66,7 +70,7 @@ fn split_exponent(x: __m512) -> (__m512, __m512) {
 
 /// The tree for four vectors at once: each step adds two halves and packs two vectors into one.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn sums([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
     let ab = add_halves::<0x44, 0xee>(a, b);
     let cd = add_halves::<0x44, 0xee>(c, d);
@@ -83,7 +87,7 @@ fn sums([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn add_halves<const LOW: i32, const HIGH: i32>(a: __m512, b: __m512) -> __m512 {
     _mm512_add_ps(
         _mm512_shuffle_f32x4::<LOW>(a, b),
@@ -91,8 +95,38 @@ fn add_halves<const LOW: i32, const HIGH: i32>(a: __m512, b: __m512) -> __m512 {
     )
 }
 
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn load_i8(from: &[i8; LANES]) -> __m512 {
+    // SAFETY: the reference is to 16 bytes.
+    let all = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(all))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn load_nibbles(from: &[u8; LANES]) -> [__m512; 2] {
+    // SAFETY: the reference is to 16 bytes.
+    let all = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+    let four_bits = _mm_set1_epi8(15);
+    let low = _mm_and_si128(all, four_bits);
+    let high = _mm_and_si128(_mm_srli_epi16::<4>(all), four_bits);
+    [widen_u8(low), widen_u8(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn widen_u8(all: __m128i) -> __m512 {
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(all))
+}
+
 impl Simd for Avx512 {
     type Lanes = __m512;
+    type Bytes = __m256i;
+    type Signed = __m256i;
+    type Ints = __m256i;
+
+    const BIAS: i32 = 128;
 
     const WIDE: bool = true;
 
@@ -185,17 +219,110 @@ impl Simd for Avx512 {
         // SAFETY: `self` was made by `detect`.
         unsafe { sums(lanes) }
     }
+    #[inline(always)]
+    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_sqrt_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_i8(from) }
+    }
+
+    #[inline(always)]
+    fn load_nibbles(self, from: &[u8; LANES]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_nibbles(from) }
+    }
+
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::load(from) }
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::low_nibbles(bytes) }
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, bytes: Self::Bytes) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::high_nibbles(bytes) }
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: Self::Bytes) -> Self::Signed {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::flip_signs(bytes) }
+    }
+
+    #[inline(always)]
+    fn no_ints(self) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::zero() }
+    }
+
+    #[inline(always)]
+    fn add_products(
+        self,
+        sums: Self::Ints,
+        nibbles: Self::Bytes,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm256_dpbusd_epi32(sums, nibbles, signed) }
+    }
+
+    #[inline(always)]
+    fn add_signed_products(
+        self,
+        sums: Self::Ints,
+        biased: Self::Signed,
+        signed: Self::Bytes,
+    ) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm256_dpbusd_epi32(sums, biased, signed) }
+    }
+
+    #[inline(always)]
+    fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::join(high, low) }
+    }
+
+    #[inline(always)]
+    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::sums(ints) }
+    }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn widen_bf16(from: &[u16; LANES]) -> __m512 {
     let wide = _mm512_cvtepu16_epi32(load_16_bits(from));
     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn widen_f16(from: &[u16; LANES]) -> __m512 {
     _mm512_cvtph_ps(load_16_bits(from))
 }

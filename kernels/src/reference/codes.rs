@@ -1,0 +1,40 @@
+//! What codes stand for, and what is computed with them.
+
+use super::{Partial, softmax};
+use crate::codes4::Codes4;
+use crate::codes8::Codes8;
+
+/// The rows of bytes as vectors.
+pub fn rows_of_codes8(codes: Codes8<'_>) -> Vec<Vec<f64>> {
+    let decode = |row| {
+        let mut out = vec![0.0; codes.cols()];
+        let decoded = codes.decode(row, &mut out);
+        decoded.map_or_else(|_| vec![], |()| out.into_iter().map(f64::from).collect())
+    };
+    (0..codes.rows()).map(decode).collect()
+}
+
+/// The rows of half bytes as vectors.
+pub fn rows_of_codes4(codes: Codes4<'_>) -> Vec<Vec<f64>> {
+    let decode = |row| {
+        let mut out = vec![0.0; codes.cols()];
+        let decoded = codes.decode(row, &mut out);
+        decoded.map_or_else(|_| vec![], |()| out.into_iter().map(f64::from).collect())
+    };
+    (0..codes.rows()).map(decode).collect()
+}
+
+/// The partials of entries with log masses `log_mass[r][j]` and values `values[j]`.
+pub fn estimate(log_mass: &[Vec<f64>], values: &[Vec<f64>], value_dim: usize) -> Vec<Partial> {
+    log_mass
+        .iter()
+        .map(|masses| softmax(masses, values, value_dim))
+        .collect()
+}
+
+/// The gain of reading a cluster, see [`Appraise`](crate::Appraise).
+pub fn gain(share: f64, variance: f64, value_spread: f64, value_norm: f64, norm: f64) -> f64 {
+    let doubt = ((variance.min(8.0) / 2.0).exp() - 1.0) / (2.0 + variance);
+    let distance = value_norm.hypot(norm);
+    share * ((1.0 + doubt) * value_spread / 2.0 + doubt * distance) / norm
+}
