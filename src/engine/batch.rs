@@ -214,7 +214,8 @@ impl AttendStep {
             });
         };
         layer.check_step(new, &self.query)?;
-        layer.insert(new, longest)
+        let inserted = layer.insert(new, longest);
+        inserted.map_err(|error| error.within("insert"))
     }
 }
 

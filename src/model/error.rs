@@ -54,6 +54,20 @@ impl Error {
         }
     }
 
+    /// The same error; when it refuses a field, with `prefix.` before it: see [`Invalid::within`].
+    #[must_use]
+    pub fn within(self, prefix: &str) -> Self {
+        match self.refused() {
+            Some(invalid) => invalid.clone().within(prefix).into(),
+            None => self,
+        }
+    }
+
+    /// The value that it refuses.
+    fn refused(&self) -> Option<&Invalid> {
+        self.source.as_deref()?.downcast_ref()
+    }
+
     /// What the caller must do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -81,7 +95,11 @@ impl error::Error for Error {
 
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Self {
-        Self::new(ErrorKind::InvalidArgument, invalid.to_string())
+        Self {
+            kind: ErrorKind::InvalidArgument,
+            message: invalid.to_string(),
+            source: Some(Arc::new(invalid)),
+        }
     }
 }
 

@@ -9,6 +9,17 @@ use crate::harness::{Shape, mode};
 
 const LIMIT: f32 = 1_048_576.0;
 
+/// The name and the place of a tensor of an insert.
+type Field = (
+    &'static str,
+    fn(&mut wire::InsertEntry) -> &mut wire::Tensor,
+);
+
+const TENSORS: [Field; 2] = [
+    ("k", |entry| entry.k.as_mut().unwrap()),
+    ("v", |entry| entry.v.as_mut().unwrap()),
+];
+
 #[tokio::test]
 async fn a_number_that_no_model_makes_is_refused_wherever_it_stands() {
     for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
@@ -27,35 +38,29 @@ async fn a_number_that_no_model_makes_is_refused_wherever_it_stands() {
 }
 
 async fn inserted(victim: &Victim, number: &[u8]) {
-    let mut entry = victim.appended();
-    spoil(entry.k.as_mut().unwrap(), number);
-    assert_refused(
-        victim.client.insert_one(entry).await,
-        InvalidArgument,
-        "k is",
-    );
-
-    let mut entry = victim.appended();
-    spoil(entry.v.as_mut().unwrap(), number);
-    let step = wire::AttendEntry {
-        insert: Some(wire::InsertEntry {
-            layer: None,
-            ..entry.clone()
-        }),
-        ..victim
-            .collection
-            .question(&victim.sequence, &[1], mode::exact())
-    };
-    assert_refused(
-        victim.client.insert_one(entry).await,
-        InvalidArgument,
-        "v is",
-    );
-    assert_refused(
-        victim.client.attend_one(step).await,
-        InvalidArgument,
-        "v is",
-    );
+    for (field, tensor) in TENSORS {
+        let mut entry = victim.appended();
+        spoil(tensor(&mut entry), number);
+        let step = wire::AttendEntry {
+            insert: Some(wire::InsertEntry {
+                layer: None,
+                ..entry.clone()
+            }),
+            ..victim
+                .collection
+                .question(&victim.sequence, &[1], mode::exact())
+        };
+        assert_refused(
+            victim.client.insert_one(entry).await,
+            InvalidArgument,
+            &format!("{field} is"),
+        );
+        assert_refused(
+            victim.client.attend_one(step).await,
+            InvalidArgument,
+            &format!("insert.{field} is"),
+        );
+    }
 }
 
 async fn asked(victim: &Victim, dtype: Dtype, number: &[u8]) {
