@@ -20,17 +20,24 @@ impl CollectionName {
     /// # Errors
     /// [`Invalid`] when either is too long, empty or has a character outside `A-Z a-z 0-9 . _ : / -`.
     pub fn new(namespace: &str, name: &str) -> Result<Self, Invalid> {
-        let namespace = if namespace.is_empty() {
-            DEFAULT_NAMESPACE
-        } else {
-            namespace
-        };
-        check("namespace", namespace)?;
+        let namespace = Self::checked_namespace(namespace)?;
         check("name", name)?;
         Ok(Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         })
+    }
+
+    /// A namespace that a collection may have; an empty one means [`DEFAULT_NAMESPACE`].
+    ///
+    /// # Errors
+    /// As [`CollectionName::new`].
+    pub fn checked_namespace(namespace: &str) -> Result<&str, Invalid> {
+        if namespace.is_empty() {
+            return Ok(DEFAULT_NAMESPACE);
+        }
+        check("namespace", namespace)?;
+        Ok(namespace)
     }
 
     /// The namespace; never empty.

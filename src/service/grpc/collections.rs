@@ -10,7 +10,6 @@ use wavekv_proto::v1::{
 };
 
 use crate::engine::Engine;
-use crate::model::name::DEFAULT_NAMESPACE;
 use crate::model::{CollectionName, Error, ErrorKind, Invalid, limits};
 use crate::service::status::status;
 use crate::service::{validate, wire};
@@ -67,8 +66,7 @@ impl Collections {
         let size = Invalid::unless_within("page_size", size, limits::PAGE_SIZE)? as usize;
         let namespace = match request.namespace.as_str() {
             "*" => None,
-            "" => Some(DEFAULT_NAMESPACE),
-            namespace => Some(namespace),
+            namespace => Some(CollectionName::checked_namespace(namespace)?),
         };
         let after = after_token(&request.page_token)?;
         let mut found = self.0.list(

@@ -40,6 +40,14 @@ async fn a_page_that_is_none_is_refused() {
         let answer = victim.client.list(request).await;
         assert_refused(answer, InvalidArgument, "page_size");
     }
+    for namespace in ["a b", "**", "naïve", &"x".repeat(129)] {
+        let request = wire::ListRequest {
+            namespace: namespace.to_owned(),
+            ..Default::default()
+        };
+        let answer = victim.client.list(request).await;
+        assert_refused(answer, InvalidArgument, "namespace is");
+    }
     for token in ["x", "|", "a|", "|b|c", "a|two words", &"y".repeat(5000)] {
         let request = wire::ListRequest {
             page_token: token.to_owned(),
