@@ -102,17 +102,43 @@ async fn a_step_with_a_wrong_insert_stores_nothing() {
 #[tokio::test]
 async fn a_wrong_entry_of_a_stream_is_named_by_its_place() {
     let victim = Victim::new(SHAPE).await;
+    let right = victim.repeated();
+    let mut broken = victim.appended();
+    k(&mut broken).shape[0] = 3;
+    let mut gap = victim.appended();
+    gap.start_position += 1;
+    let (data, start) = ((InvalidArgument, "k.data"), (OutOfRange, "start_position"));
+    let wrong = [(1, data), (2, start), (4, data), (7, start)];
+    let entries = [&right, &broken, &gap, &right, &broken, &right, &right, &gap];
+    // One entry a message, three, all of them: the place is that in the stream and not in a message.
+    for message_bytes in [1, 2500, 1 << 20] {
+        let stream = tokio_stream::iter(entries.map(Clone::clone).to_vec());
+        let answer = victim.client.insert_stream(stream, message_bytes).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.stored_entries, answer.failed_entries), (4, 4));
+        assert_eq!(answer.failures.len(), wrong.len());
+        for (failure, (entry, (code, named))) in answer.failures.into_iter().zip(wrong) {
+            assert_eq!(failure.entry, entry);
+            let error = failure.error.unwrap();
+            assert_eq!(error.code, code as i32, "{error:?}");
+            assert!(error.message.starts_with(named), "{error:?}");
+        }
+        victim.is_unharmed().await;
+    }
+}
+
+/// The answer stays small however many fail, and counts them all.
+#[tokio::test]
+async fn of_the_wrong_entries_of_a_stream_the_first_hundred_are_named() {
+    let victim = Victim::new(SHAPE).await;
     let mut wrong = victim.appended();
     wrong.k = None;
-    let entries = [victim.repeated(), wrong, victim.appended()];
-    // A message each, so that the place is not that in a message.
-    let stream = tokio_stream::iter(entries);
-    let answer = victim.client.insert_stream(stream, 1).await.unwrap();
-    assert_eq!((answer.stored_entries, answer.failed_entries), (2, 1));
-    assert_eq!(answer.failures[0].entry, 1);
-    let error = answer.failures[0].error.as_ref().unwrap();
-    assert_eq!(error.code, InvalidArgument as i32);
-    assert!(error.message.starts_with("k is missing"), "{error:?}");
+    let pairs = [wrong, victim.repeated()].into_iter().cycle().take(300);
+    let stream = tokio_stream::iter(pairs);
+    let answer = victim.client.insert_stream(stream, 10_000).await.unwrap();
+    assert_eq!((answer.stored_entries, answer.failed_entries), (150, 150));
+    let named = answer.failures.iter().map(|failure| failure.entry);
+    assert!(named.eq((0..200).step_by(2)));
 }
 
 fn k(entry: &mut wire::InsertEntry) -> &mut wire::Tensor {
