@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use wavekv_kernels::{Accumulator, Queries};
 
 use crate::collection::attend::visible;
-use crate::collection::fetch::{Fetched, What, no_such_cluster};
+use crate::collection::fetch::{Fetched, What};
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
 use crate::index::{HeadQuery, Place, Segment, Survey, Zone};
@@ -39,28 +39,37 @@ pub struct Ranked {
     pub payload: Option<Fetched>,
 }
 
-/// A snapshot with a checked query.
-struct Question {
-    snapshot: Snapshot,
-    queries: Vec<f32>,
+/// A checked query over a snapshot.
+struct Question<'a> {
+    snapshot: &'a Snapshot,
+    queries: &'a [f32],
     visible: TokenRange,
 }
 
+impl Ranking {
+    /// How many clusters are ranked, and how many tokens they have.
+    pub fn clusters_and_tokens(&self) -> (usize, usize) {
+        let ranked = || self.heads.iter().flatten();
+        let tokens = ranked().map(|ranked| ranked.tokens as usize);
+        (ranked().count(), tokens.sum())
+    }
+}
+
 impl Layer {
-    /// The `limit` heaviest clusters of every KV head. Segments that the query sees only in part are not ranked: their
-    /// visible tokens are in [`Ranking::steady`].
+    /// The `limit` heaviest clusters of every KV head in a snapshot of this layer, without their payload. Segments that
+    /// the query sees only in part are not ranked: their visible tokens are in [`Ranking::steady`].
     ///
     /// # Errors
     /// `OutOfRange` when the position is not of a stored token.
     pub fn top_clusters(
         &self,
-        query: ClusterQuery,
+        snapshot: &Snapshot,
+        query: &ClusterQuery,
         limit: usize,
-        with_payload: bool,
     ) -> Result<Ranking, Error> {
-        let question = self.question(query)?;
-        let heads = 0..question.snapshot.geometry().kv_heads;
-        let heads = heads.map(|head| question.rank(KvHead(head), limit, with_payload));
+        let question = self.question(snapshot, query)?;
+        let heads = 0..snapshot.geometry().kv_heads;
+        let heads = heads.map(|head| question.rank(KvHead(head), limit));
         Ok(Ranking {
             heads: heads.collect::<Result<_, _>>()?,
             steady: question.steady(),
@@ -74,24 +83,28 @@ impl Layer {
     /// present segment.
     pub fn estimate(
         &self,
-        query: ClusterQuery,
+        query: &ClusterQuery,
         retrieved: &[ClusterAddress],
     ) -> Result<Partial, Error> {
-        let question = self.question(query)?;
+        let snapshot = self.snapshot();
+        let question = self.question(&snapshot, query)?;
         question.check_present(retrieved)?;
         let retrieved: HashSet<ClusterAddress> = retrieved.iter().copied().collect();
         let mut partial = Partial {
             out: vec![],
             lse: vec![],
         };
-        for head in 0..question.snapshot.geometry().kv_heads {
+        for head in 0..snapshot.geometry().kv_heads {
             question.estimate(KvHead(head), &retrieved, &mut partial)?;
         }
         Ok(partial)
     }
 
-    fn question(&self, query: ClusterQuery) -> Result<Question, Error> {
-        let snapshot = self.snapshot();
+    fn question<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        query: &'a ClusterQuery,
+    ) -> Result<Question<'a>, Error> {
         let length = snapshot.length();
         let visible = match query.position {
             Some(position) => visible(
@@ -105,13 +118,26 @@ impl Layer {
         };
         Ok(Question {
             snapshot,
-            queries: query.queries,
+            queries: &query.queries,
             visible,
         })
     }
 }
 
-impl Question {
+impl Snapshot {
+    /// Adds K, V and positions to the clusters of a ranking over this snapshot.
+    ///
+    /// # Errors
+    /// `NotFound` when the ranking is over another one.
+    pub fn add_payload(&self, ranking: &mut Ranking) -> Result<(), Error> {
+        for ranked in ranking.heads.iter_mut().flatten() {
+            ranked.payload = Some(self.fetch(What::Cluster(ranked.address))?);
+        }
+        Ok(())
+    }
+}
+
+impl Question<'_> {
     /// The segments whose clusters are ranked and estimated: those that are visible whole. The visible part of any other
     /// is a range that the engine attends to as it does to the tail.
     fn segments(&self) -> impl Iterator<Item = &Segment> {
@@ -138,7 +164,7 @@ impl Question {
         Ok(Survey::new(self.snapshot.fixed.kernels, query, heads)?)
     }
 
-    fn rank(&self, head: KvHead, limit: usize, with_payload: bool) -> Result<HeadRanking, Error> {
+    fn rank(&self, head: KvHead, limit: usize) -> Result<HeadRanking, Error> {
         let survey = self.survey(head)?;
         let segments: Vec<&Segment> = self.segments().collect();
         let shares = survey.mass_shares();
@@ -153,17 +179,15 @@ impl Question {
                 cluster,
             };
             let scores = (0..survey.group()).map(|row| survey.score(row, place));
-            Ok(Ranked {
+            Ranked {
                 address,
                 score: scores.fold(f32::NEG_INFINITY, f32::max),
                 tokens: survey.tokens_at(place),
                 mass: shares[survey.ordinal(place)],
-                payload: with_payload
-                    .then(|| self.snapshot.fetch(What::Cluster(address)))
-                    .transpose()?,
-            })
+                payload: None,
+            }
         });
-        ranked.collect()
+        Ok(ranked.collect())
     }
 
     /// The visible tokens that no ranked or estimated cluster has.
@@ -181,14 +205,7 @@ impl Question {
 
     fn check_present(&self, retrieved: &[ClusterAddress]) -> Result<(), Error> {
         for address in retrieved {
-            let segment = self.snapshot.segment(address.segment);
-            let head = segment
-                .map(|segment| segment.head(address.head))
-                .transpose()?
-                .flatten();
-            if head.is_none_or(|head| address.cluster.0 as usize >= head.clusters()) {
-                return Err(no_such_cluster(*address));
-            }
+            self.snapshot.cluster(*address)?;
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! The stored K and V as they were inserted: of a token range, wherever its tokens lie now, or of one cluster.
 
+use std::ops::Range;
+
 use wavekv_kernels::ShapeError;
 
 use crate::collection::layer::Snapshot;
+use crate::index::Segment;
 use crate::model::{ClusterAddress, Error, ErrorKind, KvHead, TokenRange};
 
 /// What to fetch.
@@ -28,10 +31,21 @@ pub struct Fetched {
 }
 
 impl Snapshot {
-    /// The stored K and V.
+    /// How many tokens [`Snapshot::fetch`] will answer.
     ///
     /// # Errors
     /// `OutOfRange` when the range ends after the layer; `NotFound` when the cluster is of no present segment.
+    pub fn tokens_of(&self, what: What) -> Result<u32, Error> {
+        match what {
+            What::Range(range) => self.stored(range).map(TokenRange::tokens),
+            What::Cluster(address) => Ok(self.cluster(address)?.1.len() as u32),
+        }
+    }
+
+    /// The stored K and V.
+    ///
+    /// # Errors
+    /// As [`Snapshot::tokens_of`].
     pub fn fetch(&self, what: What) -> Result<Fetched, Error> {
         match what {
             What::Range(range) => self.fetch_range(range),
@@ -39,7 +53,8 @@ impl Snapshot {
         }
     }
 
-    fn fetch_range(&self, range: TokenRange) -> Result<Fetched, Error> {
+    /// A range of stored tokens.
+    fn stored(&self, range: TokenRange) -> Result<TokenRange, Error> {
         if range.end > self.length() {
             let message = format!(
                 "range.end is {}: expected at most {}, the layer's length",
@@ -48,6 +63,29 @@ impl Snapshot {
             );
             return Err(Error::new(ErrorKind::OutOfRange, message));
         }
+        Ok(range)
+    }
+
+    /// The segment of a cluster, and its rows there.
+    ///
+    /// # Errors
+    /// `NotFound` when it is of no present segment.
+    pub(super) fn cluster(
+        &self,
+        address: ClusterAddress,
+    ) -> Result<(&Segment, Range<usize>), Error> {
+        let absent = || no_such_cluster(address);
+        let segment = self.segment(address.segment).ok_or_else(absent)?;
+        let head = segment.head(address.head)?.ok_or_else(absent)?;
+        let cluster = address.cluster.0 as usize;
+        if cluster >= head.clusters() {
+            return Err(absent());
+        }
+        Ok((segment, head.rows(cluster)))
+    }
+
+    fn fetch_range(&self, range: TokenRange) -> Result<Fetched, Error> {
+        let range = self.stored(range)?;
         let geometry = self.geometry();
         let heads = geometry.kv_heads as usize;
         let (key_bytes, value_bytes) = (geometry.key_bytes(), geometry.value_bytes());
@@ -71,16 +109,8 @@ impl Snapshot {
     }
 
     fn fetch_cluster(&self, address: ClusterAddress) -> Result<Fetched, Error> {
-        let segment = self.segment(address.segment);
-        let segment = segment.ok_or_else(|| no_such_cluster(address))?;
-        let head = segment
-            .head(address.head)?
-            .ok_or_else(|| no_such_cluster(address))?;
-        let cluster = address.cluster.0 as usize;
-        if cluster >= head.clusters() {
-            return Err(no_such_cluster(address));
-        }
-        let payload = segment.payload(address.head, head.rows(cluster))?;
+        let (segment, rows) = self.cluster(address)?;
+        let payload = segment.payload(address.head, rows)?;
         Ok(Fetched {
             positions: payload.positions.to_vec(),
             heads: 1,
@@ -126,20 +156,15 @@ impl Snapshot {
     }
 }
 
-fn overlap(segment: &crate::index::Segment, range: TokenRange) -> TokenRange {
+fn overlap(segment: &Segment, range: TokenRange) -> TokenRange {
     segment.range().intersection(range)
 }
 
 /// A cluster that is not there: never was, or a newer segment has its tokens.
-pub(super) fn no_such_cluster(address: ClusterAddress) -> Error {
-    let ClusterAddress {
-        segment,
-        head,
-        cluster,
-    } = address;
+fn no_such_cluster(address: ClusterAddress) -> Error {
     let message = format!(
-        "cluster is segment {segment}, kv_head {head}, cluster {cluster}: expected a cluster of a present segment; rank \
-         again, segments are replaced when they are merged or truncated"
+        "cluster is {address}: expected a cluster of a present segment; rank again, segments are replaced when they are \
+         merged or truncated"
     );
     Error::new(ErrorKind::NotFound, message)
 }

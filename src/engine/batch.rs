@@ -10,8 +10,8 @@ use crate::collection::attend::Attend;
 use crate::collection::{Attended, Collection, Fetched, Inserted, Layer, Ranking, What};
 use crate::engine::Engine;
 use crate::model::{
-    AttendQuery, ClusterAddress, ClusterQuery, Error, ErrorKind, Generation, LayerId, NewTokens,
-    Partial, TokenRange,
+    AttendQuery, ClusterAddress, ClusterQuery, Error, ErrorKind, Generation, Geometry, Invalid,
+    LayerId, NewTokens, Partial, TokenRange,
 };
 
 /// What is asked of one layer of one collection.
@@ -235,45 +235,91 @@ impl Entry<()> {
     }
 }
 
-/// The best clusters of each entry. Call it on the compute pool.
-pub fn top_clusters(entries: Vec<Checked<TopClusters>>) -> Answers<Ranking> {
-    each(
-        entries,
-        |layer,
-         TopClusters {
-             query,
-             limit,
-             with_payload,
-         }| { layer.top_clusters(query, limit, with_payload) },
-    )
+/// The best clusters of each entry, with their payload where `fits` lets its answer in. Call it on the compute pool.
+pub fn top_clusters(
+    entries: Vec<Checked<TopClusters>>,
+    mut fits: impl FnMut(&TopClusters, &Ranking, &Geometry) -> Result<(), Invalid>,
+) -> Answers<Ranking> {
+    let ranked = each(entries, |layer, asked: TopClusters| {
+        let snapshot = layer.snapshot();
+        let ranking = layer.top_clusters(&snapshot, &asked.query, asked.limit)?;
+        Ok((asked, ranking, snapshot))
+    });
+    let ranked = admitted(ranked, |(asked, ranking, snapshot)| {
+        fits(asked, ranking, snapshot.geometry())
+    });
+    answers(each(ranked, |_, (asked, mut ranking, snapshot)| {
+        if asked.with_payload {
+            snapshot.add_payload(&mut ranking)?;
+        }
+        Ok(ranking)
+    }))
 }
 
 /// The estimation zone of each entry. Call it on the compute pool.
 pub fn estimate(entries: Vec<Checked<Estimate>>) -> Answers<Partial> {
-    each(entries, |layer, Estimate { query, retrieved }| {
-        layer.estimate(query, &retrieved)
-    })
+    answers(each(entries, |layer, Estimate { query, retrieved }| {
+        layer.estimate(&query, &retrieved)
+    }))
 }
 
-/// The stored K and V of each entry. Call it on the compute pool.
-pub fn fetch(entries: Vec<Checked<What>>) -> Answers<Fetched> {
-    each(entries, |layer, what| layer.snapshot().fetch(what))
+/// The stored K and V of each entry, where `fits` lets so many tokens in. Call it on the compute pool.
+pub fn fetch(
+    entries: Vec<Checked<What>>,
+    mut fits: impl FnMut(&What, u32, &Geometry) -> Result<(), Invalid>,
+) -> Answers<Fetched> {
+    let found = each(entries, |layer, what| {
+        let snapshot = layer.snapshot();
+        Ok((what, snapshot.tokens_of(what)?, snapshot))
+    });
+    let found = admitted(found, |(what, tokens, snapshot)| {
+        fits(what, *tokens, snapshot.geometry())
+    });
+    answers(each(found, |_, (what, _, snapshot)| snapshot.fetch(what)))
 }
 
-/// Answers every entry that the door has let in.
+/// Has every entry done that was not refused before.
 fn each<T: Send, A: Send>(
     entries: Vec<Checked<T>>,
-    answer: impl Fn(&Layer, T) -> Result<A, Error> + Sync,
-) -> Answers<A> {
-    let answers = entries.into_par_iter().map(|entry| {
-        let entry = entry?;
-        let what = answer(entry.collection.layer(entry.layer)?, entry.what)?;
-        Ok(Answer {
-            collection: entry.collection,
+    done: impl Fn(&Layer, T) -> Result<A, Error> + Sync,
+) -> Vec<Checked<A>> {
+    let entries = entries.into_par_iter().map(|entry| {
+        let Entry {
+            collection,
+            layer,
+            what,
+        } = entry?;
+        let what = done(collection.layer(layer)?, what)?;
+        Ok(Entry {
+            collection,
+            layer,
             what,
         })
     });
-    answers.collect()
+    entries.collect()
+}
+
+/// What the entries came to.
+fn answers<A>(entries: Vec<Checked<A>>) -> Answers<A> {
+    let answer = |entry: Entry<A>| Answer {
+        collection: entry.collection,
+        what: entry.what,
+    };
+    let entries = entries.into_iter();
+    entries.map(|entry| entry.map(answer)).collect()
+}
+
+/// Refuses the entries that do not fit, asking in their order.
+fn admitted<T>(
+    entries: Vec<Checked<T>>,
+    mut fits: impl FnMut(&T) -> Result<(), Invalid>,
+) -> Vec<Checked<T>> {
+    let entries = entries.into_iter().map(|entry| {
+        let entry = entry?;
+        fits(&entry.what)?;
+        Ok(entry)
+    });
+    entries.collect()
 }
 
 /// Runs the KV heads of all entries side by side, so that one long sequence uses every core as many short ones do.

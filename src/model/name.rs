@@ -62,11 +62,11 @@ fn check(field: &str, value: &str) -> Result<(), Invalid> {
     if limits::NAME_CHARS.contains(&value.len()) && value.chars().all(allowed) {
         return Ok(());
     }
-    // A hostile name must not fill the log or the answer.
-    let shown: String = value.chars().take(160).collect();
+    // A hostile name must not fill the log or the answer, nor may its escapes.
+    let shown: String = value.escape_debug().take(80).collect();
     Err(Invalid::new(
         field,
-        format!("{shown:?}"),
+        format!("\"{shown}\""),
         format!(
             "{} to {} characters of A-Z a-z 0-9 . _ : / -",
             limits::NAME_CHARS.start(),

@@ -1,5 +1,7 @@
 //! What is put in and what is asked, one layer of one collection at a time.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::model::{ClusterId, KvHead, Mode, SegmentId, TokenRange};
@@ -53,4 +55,15 @@ pub struct ClusterAddress {
     pub head: KvHead,
     /// Its place within the segment and head.
     pub cluster: ClusterId,
+}
+
+impl fmt::Display for ClusterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            segment,
+            head,
+            cluster,
+        } = self;
+        write!(f, "segment {segment}, kv_head {head}, cluster {cluster}")
+    }
 }

@@ -8,6 +8,7 @@
 
 pub mod grpc;
 mod listen;
+mod room;
 pub mod server;
 pub mod status;
 pub mod validate;

@@ -12,7 +12,8 @@ use crate::engine::Engine;
 use crate::engine::batch::{
     self, Answer, Answers, AttendStep, Checked, Entry, Estimate, TopClusters,
 };
-use crate::model::{Error, Geometry, Invalid, LayerId, Partial, TokenRange, limits};
+use crate::model::{Error, Invalid, LayerId, Partial, limits};
+use crate::service::room::Room;
 use crate::service::status::{entry_error, status};
 use crate::service::{validate, wire};
 
@@ -29,6 +30,11 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
+    /// For the answers to so many entries.
+    fn room(&self, entries: usize) -> Room {
+        Room::new(self.max_message_bytes, entries)
+    }
+
     /// Runs a batch on the compute pool.
     async fn batch<M: Send + 'static, R: Send + 'static>(
         &self,
@@ -68,7 +74,7 @@ fn check<M, T>(
     engine: &Engine,
     entries: Vec<M>,
     layer: impl Fn(&M) -> Option<&v1::LayerRef>,
-    what: impl Fn(M, &Collection) -> Result<T, Invalid>,
+    mut what: impl FnMut(M, &Collection) -> Result<T, Invalid>,
 ) -> Vec<Checked<T>> {
     let entries = entries.into_iter().map(|entry| {
         let Entry {
@@ -112,7 +118,7 @@ fn insert(engine: &Engine, entries: Vec<v1::InsertEntry>) -> Answers<Inserted> {
     engine.insert(&entries)
 }
 
-fn attend(engine: &Engine, entries: Vec<v1::AttendEntry>) -> Answers<Attended> {
+fn attend(engine: &Engine, entries: Vec<v1::AttendEntry>, mut room: Room) -> Answers<Attended> {
     let otherwise = engine.settings().mode;
     let entries = check(
         engine,
@@ -124,16 +130,22 @@ fn attend(engine: &Engine, entries: Vec<v1::AttendEntry>) -> Answers<Attended> {
                 .insert
                 .as_ref()
                 .map(|insert| validate::step_tokens(insert, geometry));
-            Ok(AttendStep {
+            let step = AttendStep {
                 insert: insert.transpose()?,
                 query: validate::attend_query(&entry, geometry, otherwise)?,
-            })
+            };
+            room.attended(&step.query, geometry)?;
+            Ok(step)
         },
     );
     engine.attend(entries)
 }
 
-fn top_clusters(engine: &Engine, entries: Vec<v1::TopClustersEntry>) -> Answers<Ranking> {
+fn top_clusters(
+    engine: &Engine,
+    entries: Vec<v1::TopClustersEntry>,
+    mut room: Room,
+) -> Answers<Ranking> {
     let entries = check(
         engine,
         entries,
@@ -148,18 +160,22 @@ fn top_clusters(engine: &Engine, entries: Vec<v1::TopClustersEntry>) -> Answers<
             })
         },
     );
-    batch::top_clusters(entries)
+    batch::top_clusters(entries, |asked, ranking, geometry| {
+        room.ranked(asked, ranking, geometry)
+    })
 }
 
-fn estimate(engine: &Engine, entries: Vec<v1::EstimateEntry>) -> Answers<Partial> {
+fn estimate(engine: &Engine, entries: Vec<v1::EstimateEntry>, mut room: Room) -> Answers<Partial> {
     let entries = check(
         engine,
         entries,
         |entry| entry.layer.as_ref(),
         |entry, collection| {
             let geometry = collection.geometry();
+            let query = validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?;
+            room.estimated(geometry)?;
             Ok(Estimate {
-                query: validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?,
+                query,
                 retrieved: entry.retrieved.into_iter().map(validate::cluster).collect(),
             })
         },
@@ -167,43 +183,20 @@ fn estimate(engine: &Engine, entries: Vec<v1::EstimateEntry>) -> Answers<Partial
     batch::estimate(entries)
 }
 
-fn fetch(engine: &Engine, entries: Vec<v1::FetchEntry>, most: usize) -> Answers<Fetched> {
-    let mut room = most;
-    let entries = entries.into_iter().map(|entry| {
-        let Entry {
-            collection,
-            layer,
-            what: (),
-        } = find(engine, entry.layer.as_ref())?;
-        let what = match validate::present("what", entry.what)? {
-            v1::fetch_entry::What::Range(range) => What::Range(validate::fetch_range(range)?),
-            v1::fetch_entry::What::Cluster(cluster) => What::Cluster(validate::cluster(cluster)),
-        };
-        if let What::Range(range) = what {
-            room = room_after(room, range, collection.geometry(), most)?;
-        }
-        Ok(Entry {
-            collection,
-            layer,
-            what,
-        })
-    });
-    batch::fetch(entries.collect())
-}
-
-/// What is left of an answer of at most `most` bytes after the tokens of `range`.
-fn room_after(
-    room: usize,
-    range: TokenRange,
-    geometry: &Geometry,
-    most: usize,
-) -> Result<usize, Invalid> {
-    let row = geometry.key_bytes() + geometry.value_bytes();
-    let heads = geometry.kv_heads as usize;
-    let bytes = (row * heads + size_of::<u32>()) * range.tokens() as usize;
-    room.checked_sub(bytes).ok_or_else(|| {
-        let expected = format!("an answer within grpc.max_message_bytes ({most})");
-        Invalid::new("range", format!("{range}, {bytes} bytes"), expected)
+fn fetch(engine: &Engine, entries: Vec<v1::FetchEntry>, mut room: Room) -> Answers<Fetched> {
+    let entries = check(
+        engine,
+        entries,
+        |entry| entry.layer.as_ref(),
+        |entry, _| match validate::present("what", entry.what)? {
+            v1::fetch_entry::What::Range(range) => validate::fetch_range(range).map(What::Range),
+            v1::fetch_entry::What::Cluster(cluster) => {
+                Ok(What::Cluster(validate::cluster(cluster)))
+            }
+        },
+    );
+    batch::fetch(entries, |what, tokens, geometry| {
+        room.fetched(what, tokens, geometry)
     })
 }
 
@@ -281,19 +274,17 @@ impl DataService for DataPlane {
         &self,
         request: Request<v1::TopClustersRequest>,
     ) -> Result<Response<v1::TopClustersResponse>, Status> {
-        let results = self.batch(
-            "entries",
-            request.into_inner().entries,
-            |engine, entries| {
-                let answers = top_clusters(engine, entries);
-                results!(
-                    answers,
-                    TopClustersResult,
-                    top_clusters_result,
-                    wire::ranking
-                )
-            },
-        );
+        let entries = request.into_inner().entries;
+        let room = self.room(entries.len());
+        let results = self.batch("entries", entries, move |engine, entries| {
+            let answers = top_clusters(engine, entries, room);
+            results!(
+                answers,
+                TopClustersResult,
+                top_clusters_result,
+                wire::ranking
+            )
+        });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::TopClustersResponse {
             results,
@@ -305,18 +296,17 @@ impl DataService for DataPlane {
         &self,
         request: Request<v1::EstimateRequest>,
     ) -> Result<Response<v1::EstimateResponse>, Status> {
-        let results = self.batch(
-            "entries",
-            request.into_inner().entries,
-            |engine, entries| {
-                results!(
-                    estimate(engine, entries),
-                    EstimateResult,
-                    estimate_result,
-                    |what, collection| wire::estimated(&what, collection)
-                )
-            },
-        );
+        let entries = request.into_inner().entries;
+        let room = self.room(entries.len());
+        let results = self.batch("entries", entries, move |engine, entries| {
+            let answers = estimate(engine, entries, room);
+            results!(
+                answers,
+                EstimateResult,
+                estimate_result,
+                |what, collection| wire::estimated(&what, collection)
+            )
+        });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::EstimateResponse {
             results,
@@ -328,18 +318,12 @@ impl DataService for DataPlane {
         &self,
         request: Request<v1::AttendRequest>,
     ) -> Result<Response<v1::AttendResponse>, Status> {
-        let results = self.batch(
-            "entries",
-            request.into_inner().entries,
-            |engine, entries| {
-                results!(
-                    attend(engine, entries),
-                    AttendResult,
-                    attend_result,
-                    wire::attended
-                )
-            },
-        );
+        let entries = request.into_inner().entries;
+        let room = self.room(entries.len());
+        let results = self.batch("entries", entries, move |engine, entries| {
+            let answers = attend(engine, entries, room);
+            results!(answers, AttendResult, attend_result, wire::attended)
+        });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::AttendResponse {
             results,
@@ -351,19 +335,12 @@ impl DataService for DataPlane {
         &self,
         request: Request<v1::FetchRequest>,
     ) -> Result<Response<v1::FetchResponse>, Status> {
-        let most = self.max_message_bytes;
-        let results = self.batch(
-            "entries",
-            request.into_inner().entries,
-            move |engine, entries| {
-                results!(
-                    fetch(engine, entries, most),
-                    FetchResult,
-                    fetch_result,
-                    wire::fetched
-                )
-            },
-        );
+        let entries = request.into_inner().entries;
+        let room = self.room(entries.len());
+        let results = self.batch("entries", entries, move |engine, entries| {
+            let answers = fetch(engine, entries, room);
+            results!(answers, FetchResult, fetch_result, wire::fetched)
+        });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::FetchResponse {
             results,

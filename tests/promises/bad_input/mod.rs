@@ -3,6 +3,7 @@
 //!
 //! Each table says how to spoil a good message, and what to hear for it. Start reading in `inserts.rs`.
 
+mod answers;
 mod batches;
 mod collections;
 mod geometry;
