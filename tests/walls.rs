@@ -73,6 +73,8 @@ const OUTSIDE: [Outside; 8] = [
             "tonic_health",
             "tonic_prost",
             "tonic_reflection",
+            "http_body",
+            "tower",
         ],
         places: &["service", "main"],
     },

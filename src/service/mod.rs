@@ -8,6 +8,7 @@
 
 pub mod grpc;
 mod listen;
+mod message_size;
 mod room;
 pub mod server;
 pub mod status;

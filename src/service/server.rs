@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::transport::Server as Transport;
 use tonic_health::server::HealthReporter;
+use tower::util::MapRequestLayer;
 use wavekv_proto::v1::admin_service_server::AdminServiceServer;
 use wavekv_proto::v1::collections_service_server::CollectionsServiceServer;
 use wavekv_proto::v1::data_service_server::DataServiceServer;
@@ -16,6 +18,7 @@ use wavekv_proto::v1::data_service_server::DataServiceServer;
 use crate::engine::Engine;
 use crate::service::grpc::{Admin, Collections, DataPlane};
 use crate::service::listen::{self, ListenError, SocketFile, UnixSocket};
+use crate::service::message_size::limited;
 
 /// A connection that is silent this long is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -83,7 +86,8 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        let routes = routes(&engine, self.settings.max_message_bytes)?.add_service(health_service);
+        let routes = routes(&engine, self.settings.max_message_bytes)?;
+        let routes = routes.add_service(health_service);
         set_serving(&health).await;
         let (stopping, stopped) = watch::channel(false);
         let wait = || {
@@ -95,7 +99,7 @@ impl Server {
         let unix = transport()
             .add_routes(routes.clone())
             .serve_with_incoming_shutdown(unix, wait());
-        let mut listening = tokio::task::JoinSet::new();
+        let mut listening = JoinSet::new();
         tracing::info!(path = %self.settings.unix_socket.display(), "listening on a Unix socket");
         listening.spawn(unix);
         if let Some((tcp, address)) = self.tcp {
@@ -121,7 +125,7 @@ impl Server {
 
 /// Waits for the listeners to finish their calls, for as long as `grace`.
 async fn drain(
-    mut listening: tokio::task::JoinSet<Result<(), tonic::transport::Error>>,
+    mut listening: JoinSet<Result<(), tonic::transport::Error>>,
     grace: Duration,
     _file: &SocketFile,
 ) -> Result<(), ServeError> {
@@ -157,31 +161,33 @@ fn transport() -> Transport {
 
 fn routes(engine: &Arc<Engine>, most: usize) -> Result<Routes, ServeError> {
     let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
-    let data = DataPlane {
+    let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
         max_message_bytes: most,
-    };
+    });
     let admin = AdminServiceServer::new(Admin(Arc::clone(engine)));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wavekv_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    Ok(Routes::new(
+    let contract = Routes::new(
         collections
             .max_decoding_message_size(most)
             .max_encoding_message_size(most),
     )
     .add_service(
-        DataServiceServer::new(data)
-            .max_decoding_message_size(most)
+        data.max_decoding_message_size(most)
             .max_encoding_message_size(most),
     )
     .add_service(
         admin
             .max_decoding_message_size(most)
             .max_encoding_message_size(most),
-    )
-    .add_service(reflection))
+    );
+    let contract = contract
+        .into_axum_router()
+        .layer(MapRequestLayer::new(move |request| limited(request, most)));
+    Ok(Routes::from(contract).add_service(reflection))
 }
 
 async fn set_serving(health: &HealthReporter) {
