@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`server`], then [`grpc`].
 
+mod calls;
 pub mod grpc;
 mod listen;
 mod message_size;

@@ -16,12 +16,15 @@ use wavekv_proto::v1::collections_service_server::CollectionsServiceServer;
 use wavekv_proto::v1::data_service_server::DataServiceServer;
 
 use crate::engine::Engine;
+use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
 use crate::service::listen::{self, ListenError, SocketFile, UnixSocket};
 use crate::service::message_size::limited;
 
 /// A connection that is silent this long is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long a client without a call may take to notice that the daemon stops, and the end of an answer to be read.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Where to listen and how to stop.
 #[derive(Clone, Debug)]
@@ -86,7 +89,8 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        let routes = routes(&engine, self.settings.max_message_bytes)?;
+        let calls = Calls::new();
+        let routes = routes(&engine, self.settings.max_message_bytes, &calls)?;
         let routes = routes.add_service(health_service);
         set_serving(&health).await;
         let (stopping, stopped) = watch::channel(false);
@@ -119,13 +123,17 @@ impl Server {
         tracing::info!(grace = ?self.settings.shutdown_grace, "stopping: calls in progress may finish");
         set_stopping(&health).await;
         stopping.send_replace(true);
-        drain(listening, self.settings.shutdown_grace, &file).await
+        drain(listening, &calls, self.settings.shutdown_grace, &file).await
     }
 }
 
 /// Waits for the listeners to finish their calls, for as long as `grace`.
+///
+/// A listener ends when its connections have, and a connection when its client has read that the daemon stops: one that
+/// is frozen does not. So when there are no calls, clients have [`FAREWELL`] to read it.
 async fn drain(
     mut listening: JoinSet<Result<(), tonic::transport::Error>>,
+    calls: &Calls,
     grace: Duration,
     _file: &SocketFile,
 ) -> Result<(), ServeError> {
@@ -135,11 +143,16 @@ async fn drain(
         }
         Ok(())
     };
-    let finished = tokio::time::timeout(grace, finish).await;
-    finished.unwrap_or_else(|_| {
-        tracing::warn!("calls were still in progress after shutdown_grace: they are cut off");
-        Ok(())
-    })
+    tokio::select! {
+        finished = finish => return finished,
+        () = calls.none_for(FAREWELL) => {
+            tracing::info!("no call is in progress: clients that have not closed their connection are cut off");
+        }
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!("calls were still in progress after shutdown_grace: they are cut off");
+        }
+    }
+    Ok(())
 }
 
 type Ended = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
@@ -159,7 +172,9 @@ fn transport() -> Transport {
     Transport::builder().http2_keepalive_interval(Some(KEEPALIVE))
 }
 
-fn routes(engine: &Arc<Engine>, most: usize) -> Result<Routes, ServeError> {
+/// The services. Calls of the contract are counted; those of health and reflection, which a client may hold for as long
+/// as it lives, are not.
+fn routes(engine: &Arc<Engine>, most: usize, calls: &Calls) -> Result<Routes, ServeError> {
     let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
     let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
@@ -186,7 +201,8 @@ fn routes(engine: &Arc<Engine>, most: usize) -> Result<Routes, ServeError> {
     );
     let contract = contract
         .into_axum_router()
-        .layer(MapRequestLayer::new(move |request| limited(request, most)));
+        .layer(MapRequestLayer::new(move |request| limited(request, most)))
+        .layer(calls.clone());
     Ok(Routes::from(contract).add_service(reflection))
 }
 

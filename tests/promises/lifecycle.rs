@@ -1,20 +1,28 @@
 //! The life of the daemon: it ends when it is asked to and leaves no call unanswered, and starts again after any end.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use wavekv_client::{ClientError, wire};
 
 use crate::harness::collection::SMALL_INDEX;
 use crate::harness::{Collection, Daemon, Sequence, Shape, daemon};
+use crate::services;
 
 const POLL: Duration = Duration::from_millis(2);
 const POLLS: u32 = 30_000;
+
+/// What a client of HTTP/2 says first: the preface, and settings that change nothing.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// A call that is in progress for as long as the test likes: a stream whose first entry is stored.
 struct InProgress {
@@ -87,6 +95,43 @@ async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
         matches!(answer, Err(ClientError::Lost { .. })),
         "{answer:?}"
     );
+}
+
+/// A client that is frozen without a call: it has connected and said nothing, or as much as a client without a call says,
+/// and does not read that the daemon stops.
+fn frozen(daemon: &Daemon, said: &[u8]) -> UnixStream {
+    let mut connection = UnixStream::connect(daemon.socket()).unwrap();
+    connection.write_all(said).unwrap();
+    if !said.is_empty() {
+        // The daemon answers with settings of its own.
+        connection.read_exact(&mut [0; 9]).unwrap();
+    }
+    connection
+}
+
+#[tokio::test]
+async fn a_client_without_a_call_does_not_hold_up_a_stop() {
+    let mut daemon = Daemon::with(&["shutdown_grace=10m"]);
+    let (_silent, _idle) = (frozen(&daemon, b""), frozen(&daemon, HTTP2));
+    let mut health = HealthClient::new(services::channel(&daemon).await);
+    let _watching = health.watch(HealthCheckRequest::default()).await.unwrap();
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().await.success(), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn a_client_that_is_frozen_does_not_cut_off_the_call_of_another() {
+    let mut daemon = Daemon::start();
+    let started = InProgress::start(&daemon).await;
+    let _idle = frozen(&daemon, HTTP2);
+    daemon.signal(Signal::TERM);
+    daemon.wait_until_it_stops_listening().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    started.send(2).await;
+    drop(started.entries);
+    let answer = started.call.await.unwrap().unwrap();
+    assert_eq!((answer.stored_entries, answer.failed_entries), (3, 0));
+    assert!(daemon.wait().await.success(), "{}", daemon.log());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const SERVICES: [&str; 3] = [
     "wavekv.v1.DataService",
 ];
 
-async fn channel(daemon: &Daemon) -> Channel {
+pub(crate) async fn channel(daemon: &Daemon) -> Channel {
     let address = Address::Unix(daemon.socket()).to_string();
     let endpoint = Endpoint::from_shared(address).unwrap();
     endpoint.connect().await.unwrap()

@@ -1,0 +1,133 @@
+//! The calls in progress: counted, so that a stop waits for them and for nothing else.
+//!
+//! A call is in progress from its request until its answer has left. The transport takes all of a body that it is given,
+//! whether or not the client reads; an answer is therefore handed over in pieces, as the client takes them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::sync::watch;
+use tonic::codegen::http::Response;
+use tower::{Layer, Service};
+
+/// What the transport is given of an answer at once; most answers are smaller.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Counts calls. Clones count together.
+#[derive(Clone, Debug)]
+pub(super) struct Calls {
+    /// The calls begun; its receivers are the calls in progress.
+    begun: Arc<watch::Sender<u64>>,
+}
+
+/// One call in progress.
+#[derive(Debug)]
+struct Call(#[expect(dead_code, reason = "counted while it lives")] watch::Receiver<u64>);
+
+impl Calls {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Waits until no call has been in progress for as long as `quiet`.
+    pub(super) async fn none_for(&self, quiet: Duration) {
+        loop {
+            self.begun.closed().await;
+            let before = *self.begun.borrow();
+            tokio::time::sleep(quiet).await;
+            if *self.begun.borrow() == before {
+                return;
+            }
+        }
+    }
+
+    fn begin(&self) -> Call {
+        self.begun.send_modify(|begun| *begun += 1);
+        Call(self.begun.subscribe())
+    }
+}
+
+impl<S> Layer<S> for Calls {
+    type Service = Counted<S>;
+
+    fn layer(&self, service: S) -> Counted<S> {
+        Counted {
+            service,
+            calls: self.clone(),
+        }
+    }
+}
+
+/// A service whose calls are counted.
+#[derive(Clone, Debug)]
+pub(super) struct Counted<S> {
+    service: S,
+    calls: Calls,
+}
+
+impl<S, R, B> Service<R> for Counted<S>
+where
+    S: Service<R, Response = Response<B>, Future: Send + 'static>,
+{
+    type Response = Response<Answer<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let call = self.calls.begin();
+        let answer = self.service.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Answer {
+                body,
+                rest: Bytes::new(),
+                _call: call,
+            }))
+        })
+    }
+}
+
+/// The answer to a call, in pieces.
+#[derive(Debug)]
+pub(super) struct Answer<B> {
+    body: B,
+    /// What the body has given and the transport has not taken.
+    rest: Bytes,
+    _call: Call,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.rest.is_empty() {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+                return Poll::Ready(None);
+            };
+            match frame?.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let piece = PIECE_BYTES.min(self.rest.len());
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+}
