@@ -17,7 +17,7 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// For each call, from its start to its answer. None: as long as it takes.
     pub deadline: Option<Duration>,
-    /// Largest message that is sent or accepted.
+    /// Largest answer that is accepted. How large a request may be is the daemon's to say.
     pub message_bytes: usize,
 }
 
@@ -73,14 +73,9 @@ impl Client {
         let bytes = options.message_bytes;
         Ok(Self {
             collections: CollectionsServiceClient::new(channel.clone())
-                .max_decoding_message_size(bytes)
-                .max_encoding_message_size(bytes),
-            data: DataServiceClient::new(channel.clone())
-                .max_decoding_message_size(bytes)
-                .max_encoding_message_size(bytes),
-            admin: AdminServiceClient::new(channel)
-                .max_decoding_message_size(bytes)
-                .max_encoding_message_size(bytes),
+                .max_decoding_message_size(bytes),
+            data: DataServiceClient::new(channel.clone()).max_decoding_message_size(bytes),
+            admin: AdminServiceClient::new(channel).max_decoding_message_size(bytes),
             options,
         })
     }

@@ -16,12 +16,17 @@ async fn a_message_over_the_limit_is_refused() {
     let whole = client
         .insert_one(collection.entry(&sequence, 0..8000))
         .await;
-    // How long it is depends on the frames of its fields.
+    // To the byte it depends on the frames of its fields.
     let named = "the message is 1280";
     assert_refused(whole, InvalidArgument, named);
     let over = collection.entry(&sequence, 0..8000);
     let streamed = client.insert_stream(tokio_stream::iter([over]), 1).await;
     assert_refused(streamed, InvalidArgument, named);
+    // Far more than the daemon reads before it refuses.
+    let mut vast = collection.entry(&sequence, 0..1);
+    vast.k.as_mut().unwrap().data = vec![0; 100 << 20].into();
+    let vast = client.insert_one(vast).await;
+    assert_refused(vast, InvalidArgument, "the message is 104857");
     collection.insert(&sequence, 0..4000).await;
 }
 
