@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
 
 use crate::error::innermost;
 use crate::wire::admin_service_client::AdminServiceClient;
@@ -96,12 +97,33 @@ impl Client {
         collection: Option<wire::CollectionRef>,
     ) -> Result<wire::StatsResponse, ClientError> {
         let request = self.request(wire::StatsRequest { collection });
-        Ok(self.admin.clone().stats(request).await?.into_inner())
+        self.answered(self.admin.clone().stats(request)).await
+    }
+
+    /// The answer to a call, all of it within this client's deadline: the transport's own ends with the first byte.
+    pub(crate) async fn answered<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
+        let Some(deadline) = self.options.deadline else {
+            return Ok(call.await?.into_inner());
+        };
+        let late = || ClientError::Refused {
+            code: Code::DeadlineExceeded,
+            message: format!("the answer took longer than {deadline:?}"),
+        };
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            // So say the transport and the daemon when the deadline of a request passes.
+            Ok(Err(status)) if status.code() == Code::Cancelled => Err(late()),
+            Ok(Err(status)) => Err(status.into()),
+            Err(_) => Err(late()),
+        }
     }
 
     /// A request with this client's deadline.
-    pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
         if let Some(deadline) = self.options.deadline {
             request.set_timeout(deadline);
         }

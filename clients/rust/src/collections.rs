@@ -11,12 +11,10 @@ impl Client {
         &self,
         request: wire::CreateRequest,
     ) -> Result<wire::CollectionDescription, ClientError> {
+        let mut collections = self.collections.clone();
         let answer = self
-            .collections
-            .clone()
-            .create(self.request(request))
-            .await?
-            .into_inner();
+            .answered(collections.create(self.request(request)))
+            .await?;
         described(answer.collection)
     }
 
@@ -32,12 +30,10 @@ impl Client {
             collection: Some(collection),
             ..Default::default()
         };
+        let mut collections = self.collections.clone();
         let answer = self
-            .collections
-            .clone()
-            .get(self.request(message))
-            .await?
-            .into_inner();
+            .answered(collections.get(self.request(message)))
+            .await?;
         described(answer.collection)
     }
 
@@ -54,12 +50,10 @@ impl Client {
             collection: Some(collection),
             expected_fingerprint: fingerprint.to_owned(),
         };
+        let mut collections = self.collections.clone();
         let answer = self
-            .collections
-            .clone()
-            .get(self.request(message))
-            .await?
-            .into_inner();
+            .answered(collections.get(self.request(message)))
+            .await?;
         described(answer.collection)
     }
 
@@ -71,12 +65,8 @@ impl Client {
         &self,
         request: wire::ListRequest,
     ) -> Result<wire::ListResponse, ClientError> {
-        Ok(self
-            .collections
-            .clone()
-            .list(self.request(request))
-            .await?
-            .into_inner())
+        let mut collections = self.collections.clone();
+        self.answered(collections.list(self.request(request))).await
     }
 
     /// All collections of a namespace ("*": of all) whose names begin with `name_prefix`, page by page.
@@ -121,12 +111,9 @@ impl Client {
         let message = wire::DeleteRequest {
             collection: Some(collection),
         };
-        Ok(self
-            .collections
-            .clone()
-            .delete(self.request(message))
-            .await?
-            .into_inner())
+        let mut collections = self.collections.clone();
+        self.answered(collections.delete(self.request(message)))
+            .await
     }
 
     /// Drops the tokens from `length` on in every layer.
@@ -142,12 +129,9 @@ impl Client {
             collection: Some(collection),
             length,
         };
-        Ok(self
-            .collections
-            .clone()
-            .truncate(self.request(message))
-            .await?
-            .into_inner())
+        let mut collections = self.collections.clone();
+        self.answered(collections.truncate(self.request(message)))
+            .await
     }
 }
 

@@ -17,7 +17,7 @@ macro_rules! batched {
             ) -> Result<Batch<wire::$outcome>, ClientError> {
                 let sent = entries.len();
                 let request = self.request(wire::$request { $field: entries });
-                let answer = self.data.clone().$call(request).await?.into_inner();
+                let answer = self.answered(self.data.clone().$call(request)).await?;
                 Batch::read(sent, answer.results, answer.boot_epoch)
             }
 
@@ -63,7 +63,8 @@ impl Client {
         S: Stream<Item = wire::InsertEntry> + Send + Unpin + 'static,
     {
         let request = self.request(Packed::new(entries, message_bytes));
-        Ok(self.data.clone().insert_stream(request).await?.into_inner())
+        self.answered(self.data.clone().insert_stream(request))
+            .await
     }
 
     /// The same, where a refused entry is an error. What was acknowledged before it stays stored.

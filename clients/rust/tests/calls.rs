@@ -1,13 +1,19 @@
 //! The client against a daemon that answers badly on purpose.
 #![forbid(unsafe_code)]
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body::Frame;
 use tokio::net::UnixListener;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::body::Body;
+use tonic::codegen::{Bytes, http};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
+use tower::util::MapResponseLayer;
 use wavekv_client::wire::data_service_server::{DataService, DataServiceServer};
 use wavekv_client::wire::{self, insert_result};
 use wavekv_client::{Address, Client, ClientError, Code, ConnectOptions};
@@ -134,23 +140,55 @@ impl DataService for Awkward {
     }
 }
 
-/// Serves `Awkward` as long as the folder lives.
-async fn client(options: ConnectOptions) -> Result<(Client, tempfile::TempDir), ClientError> {
-    let folder = tempfile::tempdir().map_err(|error| malformed(&error))?;
-    let path = folder.path().join("d.sock");
-    let listener = UnixListener::bind(&path).map_err(|error| malformed(&error))?;
-    let server = Server::builder().add_service(DataServiceServer::new(Awkward));
-    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
-    Ok((
-        Client::connect_with(&Address::Unix(path), options).await?,
-        folder,
-    ))
+/// An answer that has begun and does not go on.
+struct Stalled;
+
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Pending
+    }
 }
 
-fn malformed(error: &std::io::Error) -> ClientError {
-    ClientError::Protocol {
+/// A client of `Awkward`, which is served as long as the folder lives.
+async fn client(options: ConnectOptions) -> Result<(Client, tempfile::TempDir), ClientError> {
+    let (listener, folder) = listener()?;
+    let server = Server::builder().add_service(DataServiceServer::new(Awkward));
+    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+    connected(folder, options).await
+}
+
+/// A client of a daemon whose answers are all [`Stalled`].
+async fn client_of_stalled() -> Result<(Client, tempfile::TempDir), ClientError> {
+    let (listener, folder) = listener()?;
+    let stall = |answer: http::Response<Body>| answer.map(|_| Body::new(Stalled));
+    let server = Server::builder()
+        .layer(MapResponseLayer::new(stall))
+        .add_service(DataServiceServer::new(Awkward));
+    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+    connected(folder, ConnectOptions::default()).await
+}
+
+fn listener() -> Result<(UnixListener, tempfile::TempDir), ClientError> {
+    let malformed = |error: std::io::Error| ClientError::Protocol {
         what: error.to_string(),
-    }
+    };
+    let folder = tempfile::tempdir().map_err(malformed)?;
+    let listener = UnixListener::bind(folder.path().join("d.sock")).map_err(malformed)?;
+    Ok((listener, folder))
+}
+
+async fn connected(
+    folder: tempfile::TempDir,
+    options: ConnectOptions,
+) -> Result<(Client, tempfile::TempDir), ClientError> {
+    let address = Address::Unix(folder.path().join("d.sock"));
+    Ok((Client::connect_with(&address, options).await?, folder))
 }
 
 fn at(start_position: u32) -> wire::InsertEntry {
@@ -254,10 +292,16 @@ async fn a_call_ends_at_its_deadline() {
     let (client, _folder) = client(ConnectOptions::default()).await.unwrap();
     let hasty = client.with_deadline(Some(Duration::from_millis(50)));
     let late = hasty.attend(Vec::new()).await.unwrap_err();
-    assert!(
-        matches!(late.code(), Some(Code::DeadlineExceeded | Code::Cancelled)),
-        "{late}"
-    );
+    let sentence = "the answer took longer than 50ms (DeadlineExceeded)";
+    assert_eq!(late.to_string(), sentence);
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_has_begun_ends_at_its_deadline() {
+    let (client, _folder) = client_of_stalled().await.unwrap();
+    let hasty = client.with_deadline(Some(Duration::from_millis(50)));
+    let late = hasty.insert_one(at(1)).await.unwrap_err();
+    assert_eq!(late.code(), Some(Code::DeadlineExceeded), "{late}");
 }
 
 #[tokio::test]
