@@ -11,7 +11,7 @@ use crate::verbs::eval::Mode;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon refused, or its answer failed
+  1  the daemon refused, its answer failed, or a file cannot be written
   2  wrong usage, or a file that is no trace
   3  cannot connect to the daemon, or the connection broke";
 
