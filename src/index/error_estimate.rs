@@ -76,9 +76,8 @@ impl Doubt {
     }
 
     /// Adds a part that may be wrong by `gain`, as clusters may: partly as the others are.
-    pub(super) fn add(&mut self, row: usize, gain: f32) {
-        self.squares[row] += gain * gain;
-        self.sums[row] += gain;
+    fn add(&mut self, row: usize, gain: f32) {
+        self.add_many(row, gain * gain, gain);
     }
 
     /// Adds parts of which only the sum of squares is known, and the sum.
@@ -108,6 +107,8 @@ impl Doubt {
 pub(super) struct Appraisal {
     pub(super) answer: Answer,
     pub(super) gains: Vec<f32>,
+    /// One a cluster: what reading it is worth for all query heads together.
+    pub(super) worths: Vec<f32>,
 }
 
 impl Survey<'_> {
@@ -119,7 +120,7 @@ impl Survey<'_> {
         if let Some(doubt) = &self.doubt {
             return Ok(doubt.errors(&Answer::of(acc)?));
         }
-        let Appraisal { answer, gains } = self.appraise(acc)?;
+        let Appraisal { answer, gains, .. } = self.appraise(acc, 0.0)?;
         let mut doubt = Doubt::none(answer);
         for row in 0..self.group {
             for place in self.places(Zone::Estimation) {
@@ -132,17 +133,17 @@ impl Survey<'_> {
         Ok(doubt.errors(&doubt.answer))
     }
 
-    /// What reading each cluster would gain, given an answer that estimates it. Only gains of the estimation zone mean
-    /// something.
-    pub(super) fn appraise(&self, acc: &Accumulator) -> Result<Appraisal, ShapeError> {
+    /// What reading each cluster would gain, given an answer that estimates it; a gain `g` is worth `g (g + linear)`.
+    /// Only those of the estimation zone mean something.
+    pub(super) fn appraise(&self, acc: &Accumulator, linear: f32) -> Result<Appraisal, ShapeError> {
         let answer = Answer::of(acc)?;
         let mut gains = vec![0.0; self.log_mass.len()];
+        let mut worths = vec![0.0; self.zones.len()];
         for (segment, head) in self.segments.iter().enumerate() {
-            let zones = &self.zones[self.clusters(segment)];
-            if !zones.contains(&Zone::Estimation) {
+            let (of_segment, block) = (self.clusters(segment), self.block(segment));
+            if !self.zones[of_segment.clone()].contains(&Zone::Estimation) {
                 continue;
             }
-            let block = self.block(segment);
             let clusters = Clusters {
                 log_mass: &self.log_mass[block.clone()],
                 spreads: Spreads {
@@ -153,11 +154,17 @@ impl Survey<'_> {
                 value_norms: head.value_mean_norms,
                 lse: &answer.lse,
                 norms: &answer.norms,
+                linear,
             };
+            let (gains, worths) = (&mut gains[block], &mut worths[of_segment]);
             self.kernels
-                .appraise(Appraise::new(clusters, &mut gains[block])?);
+                .appraise(Appraise::new(clusters, gains, worths)?);
         }
-        Ok(Appraisal { answer, gains })
+        Ok(Appraisal {
+            answer,
+            gains,
+            worths,
+        })
     }
 
     /// What an ignored cluster is missed by: all of its mass at its own value.

@@ -32,10 +32,11 @@ impl Survey<'_> {
             picks.clear();
             picks.resize(zones.len(), Estimate::BASE);
             for (row, masses) in log_mass.chunks_exact_mut(zones.len()).enumerate() {
-                for (cluster, mass) in masses.iter_mut().enumerate() {
-                    match zones[cluster] {
+                let of_clusters = masses.iter_mut().zip(&mut picks).zip(zones).enumerate();
+                for (cluster, ((mass, pick), zone)) in of_clusters {
+                    match zone {
                         Zone::Estimation if *mass < least[row] => {}
-                        Zone::Estimation | Zone::Coded => picks[cluster] = cluster as u32,
+                        Zone::Estimation | Zone::Coded => *pick = cluster as u32,
                         Zone::Hidden | Zone::Steady | Zone::Retrieval | Zone::Ignored => {
                             *mass = f32::NEG_INFINITY;
                         }

@@ -39,15 +39,16 @@ impl Ladder {
     }
 
     /// The least worth that must be read so that the estimated error of every row is at most `aim`, given what else is
-    /// in doubt; none when nothing need be.
-    pub(super) fn least_worth(&self, doubt: &Doubt, aim: f32) -> Option<f32> {
-        let mut left = doubt.clone();
+    /// in doubt, to which is added what need not be read; none when nothing need be.
+    pub(super) fn least_worth(&self, doubt: &mut Doubt, aim: f32) -> Option<f32> {
         for (rung, of_rows) in self.rungs.chunks_exact(self.group).enumerate() {
+            let before = doubt.clone();
             for (row, [squares, sum]) in of_rows.iter().enumerate() {
-                left.add_many(row, *squares, *sum);
-                if left.error(row) > aim {
-                    return Some(worth_of(rung));
-                }
+                doubt.add_many(row, *squares, *sum);
+            }
+            if (0..self.group).any(|row| doubt.error(row) > aim) {
+                *doubt = before;
+                return Some(worth_of(rung));
             }
         }
         None
@@ -91,13 +92,13 @@ mod tests {
             lse: vec![0.0; 2],
             norms: vec![1.0; 2],
         });
-        assert_eq!(ladder.least_worth(&nothing, 0.1), None);
+        assert_eq!(ladder.least_worth(&mut nothing.clone(), 0.1), None);
         for gains in [[0.3, 0.0], [0.05, 0.05], [0.01, 0.2]] {
             let worth = gains[0] * gains[0] + gains[1] * gains[1];
             ladder.add(worth, gains.into_iter().map(|gain| [gain * gain, gain]));
         }
         let read = |aim: f32| {
-            let least = ladder.least_worth(&nothing, aim);
+            let least = ladder.least_worth(&mut nothing.clone(), aim);
             least.map_or(0, |least| {
                 [0.09, 0.005, 0.0401]
                     .iter()

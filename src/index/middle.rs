@@ -7,10 +7,9 @@
 //! with the mean value of the cluster. On real traces 2 % of the tokens as value codes and 0.3 % exactly made answers as
 //! good as all of the coded tokens read.
 
-use std::ops::Range;
-
 use wavekv_kernels::{
-    Accumulator, AddValues, CodedKeys, CodedValues, Codes4, Queries4, Run, ShapeError, Weigh,
+    Accumulator, AddValues, CodedKeys, CodedValues, Codes4, Judge, Judgement, Queries4, Run,
+    ShapeError, Weigh, WeighedTokens,
 };
 
 use crate::index::error_estimate::Doubt;
@@ -69,10 +68,16 @@ struct Keys<'a> {
     runs: Vec<Run>,
     /// `[group, tokens]`.
     weights: Vec<f32>,
-    /// What a token may be wrong by, cluster after cluster.
-    wrong: Vec<Wrong>,
-    /// What reading is worth, token after token.
-    worths: Vec<Worth>,
+    /// `[clusters, group]`: what a weight of 1 is wrong by with the mean value.
+    by_mean: Vec<f32>,
+    /// `[clusters, group]`: the same with codes.
+    by_codes: Vec<f32>,
+    /// What reading each token's value is worth.
+    values: Vec<f32>,
+    /// What reading all of each token is worth.
+    exacts: Vec<f32>,
+    /// `[clusters, group]`: weights of the tokens that are not exact.
+    left: Vec<f32>,
     codes: HeadCodes<'a>,
 }
 
@@ -102,11 +107,20 @@ impl<'a> Survey<'a> {
                 keys.push(self.weigh(segment, codes(segment)?, &doubt)?);
             }
         }
-        let scales = self.scales(&keys, &doubt);
-        for keys in &mut keys {
-            keys.appraise(&scales, exact_bytes, price.linear);
+        let mut at = price.square_a_byte;
+        if !self.judge(&mut keys, price, at, exact_bytes, &mut doubt)? {
+            at = lowered(price, &keys, exact_bytes, &doubt);
+            self.judge(
+                &mut keys,
+                Price {
+                    aim: f32::INFINITY,
+                    ..price
+                },
+                at,
+                exact_bytes,
+                &mut doubt,
+            )?;
         }
-        let square_a_byte = lowered(price, &keys, &scales, &doubt);
         let mut middle = Middle {
             segments: Vec::with_capacity(keys.len()),
             references: doubt.answer().lse.clone(),
@@ -114,8 +128,7 @@ impl<'a> Survey<'a> {
             tokens: 0,
         };
         for keys in &keys {
-            keys.doubt(square_a_byte, &scales, &mut doubt);
-            let weighed = self.settle(keys, square_a_byte, &middle.references);
+            let weighed = self.settle(keys, at, exact_bytes, &middle.references);
             let (coded, valued) = (keys.tokens(), weighed.value_rows.len());
             let bytes =
                 coded * keys.codes.keys.row_bytes() + valued * keys.codes.values.row_bytes();
@@ -144,22 +157,26 @@ impl<'a> Survey<'a> {
         };
         let runs: Vec<Run> = clusters.iter().map(run).collect();
         let mut centres = Vec::with_capacity(clusters.len() * self.group);
-        let mut wrong = Vec::with_capacity(clusters.len());
+        let mut by_mean = Vec::with_capacity(centres.capacity());
+        let mut by_codes = Vec::with_capacity(centres.capacity());
         for cluster in &clusters {
             let place = Place {
                 segment,
                 cluster: *cluster,
             };
             centres.extend((0..self.group).map(|row| self.scores[self.at(row, place)]));
-            wrong.push(self.wrong(place, doubt));
+            self.put_errors(place, doubt, &mut by_mean, &mut by_codes);
         }
         let mut keys = Keys {
             segment,
             clusters,
             runs,
             weights: vec![],
-            wrong,
-            worths: vec![],
+            by_mean,
+            by_codes,
+            values: vec![],
+            exacts: vec![],
+            left: vec![],
             codes,
         };
         keys.weights = vec![0.0; self.group * keys.tokens()];
@@ -175,31 +192,59 @@ impl<'a> Survey<'a> {
         Ok(keys)
     }
 
-    /// What a weight is multiplied with to be a share of the length of the answer, for each query head: the answer's
-    /// mass is now known better than its estimate.
-    fn scales(&self, keys: &[Keys<'_>], doubt: &Doubt) -> Vec<f32> {
-        let answer = doubt.answer();
-        let scale = |row: usize| {
-            let mut mass = 1.0;
-            for keys in keys {
-                let tokens = keys.tokens();
-                let found: f32 = keys.weights[row * tokens..][..tokens].iter().sum();
-                let estimated = keys.clusters.iter().map(|cluster| {
-                    let place = Place {
-                        segment: keys.segment,
-                        cluster: *cluster,
-                    };
-                    (self.log_mass[self.at(row, place)] - answer.lse[row]).exp()
-                });
-                mass += found - estimated.sum::<f32>();
+    /// Judges all tokens at a price, and adds what they leave to `doubt` if that is within the aim; returns whether it is.
+    fn judge(
+        &self,
+        keys: &mut [Keys<'_>],
+        price: Price,
+        square_a_byte: f32,
+        exact_bytes: usize,
+        doubt: &mut Doubt,
+    ) -> Result<bool, ShapeError> {
+        let mut found = doubt.clone();
+        let (mut squares, mut sums) = (vec![0.0; self.group], vec![0.0; self.group]);
+        for keys in keys {
+            let [least_value, least_exact] = keys.least(square_a_byte, exact_bytes);
+            let count = keys.tokens();
+            keys.values.resize(count, 0.0);
+            keys.exacts.resize(count, 0.0);
+            keys.left.resize(keys.runs.len() * self.group, 0.0);
+            let tokens = WeighedTokens {
+                runs: &keys.runs,
+                weights: &keys.weights,
+                by_mean: &keys.by_mean,
+                by_codes: &keys.by_codes,
+                linear: price.linear,
+                least_value,
+                least_exact,
+            };
+            let to = Judgement {
+                values: &mut keys.values,
+                exacts: &mut keys.exacts,
+                left: &mut keys.left,
+                squares: &mut squares,
+                sums: &mut sums,
+            };
+            self.kernels.judge(Judge::new(tokens, to)?);
+            for row in 0..self.group {
+                found.add_many(row, squares[row], sums[row]);
             }
-            1.0 / (mass.max(f32::EPSILON) * answer.norms[row])
-        };
-        (0..self.group).map(scale).collect()
+        }
+        let within = (0..self.group).all(|row| found.error(row) <= price.aim);
+        if within {
+            *doubt = found;
+        }
+        Ok(within)
     }
 
     /// Names the tokens that are read at a price, and keeps in the survey what mass each cluster has left.
-    fn settle(&mut self, keys: &Keys<'a>, square_a_byte: f32, references: &[f32]) -> Weighed<'a> {
+    fn settle(
+        &mut self,
+        keys: &Keys<'a>,
+        square_a_byte: f32,
+        exact_bytes: usize,
+        references: &[f32],
+    ) -> Weighed<'a> {
         let mut weighed = Weighed {
             segment: keys.segment,
             exact_rows: vec![],
@@ -207,64 +252,62 @@ impl<'a> Survey<'a> {
             value_weights: vec![],
             codes: keys.codes.values,
         };
-        let all = keys.tokens();
+        let [least_value, least_exact] = keys.least(square_a_byte, exact_bytes);
         let mut value_tokens = vec![];
-        for (cluster, tokens) in keys.clusters.iter().zip(keys.ranges()) {
+        let mut first = 0;
+        let clusters = keys.clusters.iter().zip(&keys.runs);
+        for ((cluster, run), left) in clusters.zip(keys.left.chunks_exact(self.group)) {
+            let tokens = first..first + run.count as usize;
+            let worths = keys.values[tokens.clone()].iter().zip(&keys.exacts[tokens]);
+            for (token, (value, exact)) in worths.enumerate() {
+                if *exact >= least_exact {
+                    weighed.exact_rows.push(run.first + token as u32);
+                } else if *value >= least_value {
+                    weighed.value_rows.push(run.first + token as u32);
+                    value_tokens.push(first + token);
+                }
+            }
+            first += run.count as usize;
             let place = Place {
                 segment: keys.segment,
                 cluster: *cluster,
             };
-            let mut left = vec![0.0; self.group];
-            let first_row = self.segments[keys.segment].first_rows[*cluster];
-            for token in tokens.clone() {
-                let row = first_row + (token - tokens.start) as u32;
-                match keys.worths[token].verdict(square_a_byte) {
-                    Verdict::Exact => {
-                        weighed.exact_rows.push(row);
-                        continue;
-                    }
-                    Verdict::Value => {
-                        weighed.value_rows.push(row);
-                        value_tokens.push(token);
-                    }
-                    Verdict::Mean => {}
-                }
-                for (left, weights) in left.iter_mut().zip(keys.weights.chunks_exact(all)) {
-                    *left += weights[token];
-                }
-            }
-            for (row, left) in left.into_iter().enumerate() {
+            for (row, (left, reference)) in left.iter().zip(references).enumerate() {
                 let at = self.at(row, place);
-                self.log_mass[at] = if left > 0.0 {
-                    left.ln() + references[row]
+                self.log_mass[at] = if *left > 0.0 {
+                    left.ln() + reference
                 } else {
                     f32::NEG_INFINITY
                 };
             }
         }
-        for weights in keys.weights.chunks_exact(all) {
+        for weights in keys.weights.chunks_exact(first) {
             let of_values = value_tokens.iter().map(|token| weights[*token]);
             weighed.value_weights.extend(of_values);
         }
         weighed
     }
 
-    /// What the tokens of a cluster may be wrong by, times their weight.
-    fn wrong(&self, place: Place, doubt: &Doubt) -> Wrong {
+    /// What the tokens of a cluster may be wrong by for each query head, times their weight, as a share of the length of
+    /// the answer: with the mean value of the cluster, and with their codes.
+    fn put_errors(
+        &self,
+        place: Place,
+        doubt: &Doubt,
+        by_mean: &mut Vec<f32>,
+        by_codes: &mut Vec<f32>,
+    ) {
         let head = &self.segments[place.segment];
         let spread = head.value_spreads[place.cluster];
         let norm = head.value_mean_norms[place.cluster];
         let [of_keys, of_values] = head.code_errors;
-        let by_codes = (0..self.group).map(|row| {
+        for (row, answer) in doubt.answer().norms.iter().enumerate() {
             let of_row = self.row_spreads[place.segment * self.group + row];
             let variance = (head.key_spreads[place.cluster] * of_row).min(LARGEST_VARIANCE);
-            let answer = doubt.answer().norms[row];
             let distance = (spread * spread + norm * norm + answer * answer).sqrt();
-            of_values * spread + of_keys * variance.sqrt() * distance
-        });
-        Wrong {
-            by_mean: spread,
-            by_codes: by_codes.collect(),
+            let wrong = of_values * spread + of_keys * variance.sqrt() * distance;
+            by_mean.push(spread / answer);
+            by_codes.push(wrong / answer);
         }
     }
 }
@@ -288,136 +331,46 @@ impl Middle<'_> {
     }
 }
 
-/// What a token of a cluster may be wrong by, times its weight.
-#[derive(Debug)]
-struct Wrong {
-    /// With the mean value of the cluster.
-    by_mean: f32,
-    /// With its codes, for each query head.
-    by_codes: Vec<f32>,
-}
-
-/// How much of a token is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing more than its weight.
-    Mean,
-    /// The codes of its value.
-    Value,
-    /// All of it.
-    Exact,
-}
-
-/// What reading a token would take from the squared error of the answer, a byte.
-#[derive(Clone, Copy, Debug, Default)]
-struct Worth {
-    value: f32,
-    exact: f32,
-}
-
-impl Worth {
-    fn verdict(self, square_a_byte: f32) -> Verdict {
-        if self.exact >= square_a_byte {
-            Verdict::Exact
-        } else if self.value >= square_a_byte {
-            Verdict::Value
-        } else {
-            Verdict::Mean
-        }
-    }
-}
-
 impl Keys<'_> {
     fn tokens(&self) -> usize {
         self.runs.iter().map(|run| run.count as usize).sum()
     }
 
-    /// The tokens of each cluster.
-    fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        self.runs.iter().scan(0, |end, run| {
-            let start = *end;
-            *end += run.count as usize;
-            Some(start..*end)
-        })
+    /// What a token must be worth at a price, for the codes of its value and for all of it.
+    fn least(&self, square_a_byte: f32, exact_bytes: usize) -> [f32; 2] {
+        let bytes = [self.codes.values.row_bytes(), exact_bytes];
+        bytes.map(|bytes| square_a_byte * bytes as f32)
     }
 
-    /// Finds what reading each token is worth. A weight times its row's scale is a share of the answer's length.
-    fn appraise(&mut self, scales: &[f32], exact_bytes: usize, linear: f32) {
+    /// Puts every token on a ladder of worths a byte, twice: for its value and for all of it.
+    fn climb(&self, group: usize, exact_bytes: usize, ladder: &mut Ladder) {
         let all = self.tokens();
-        let mut worths = vec![Worth::default(); all];
-        for (wrong, tokens) in self.wrong.iter().zip(self.ranges()) {
-            for (row, scale) in scales.iter().enumerate() {
-                let weights = &self.weights[row * all..][tokens.clone()];
-                let (by_mean, by_codes) = (scale * wrong.by_mean, scale * wrong.by_codes[row]);
-                for (worth, weight) in worths[tokens.clone()].iter_mut().zip(weights) {
-                    worth.value += weight * by_mean * (weight * by_mean + linear);
-                    worth.exact += (weight * by_codes).powi(2);
-                }
-            }
-        }
-        let of_value = 1.0 / self.codes.values.row_bytes() as f32;
-        let of_token = 1.0 / exact_bytes as f32;
-        for worth in &mut worths {
-            worth.value *= of_value;
-            worth.exact *= of_token;
-        }
-        self.worths = worths;
-    }
-
-    /// Adds to `doubt` what is not read at a price.
-    fn doubt(&self, square_a_byte: f32, scales: &[f32], doubt: &mut Doubt) {
-        let all = self.tokens();
-        for (wrong, tokens) in self.wrong.iter().zip(self.ranges()) {
-            for (row, scale) in scales.iter().enumerate() {
-                let weights = &self.weights[row * all..][tokens.clone()];
-                let (by_mean, by_codes) = (scale * wrong.by_mean, scale * wrong.by_codes[row]);
-                let (mut squares, mut sum) = (0.0, 0.0);
-                for (worth, weight) in self.worths[tokens.clone()].iter().zip(weights) {
-                    match worth.verdict(square_a_byte) {
-                        Verdict::Exact => {}
-                        Verdict::Value => squares += (weight * by_codes).powi(2),
-                        Verdict::Mean => {
-                            squares += (weight * by_codes).powi(2) + (weight * by_mean).powi(2);
-                            sum += weight * by_mean;
-                        }
-                    }
-                }
-                doubt.add_many(row, squares, sum);
-            }
-        }
-    }
-
-    /// Puts every token on a ladder, twice: for its value and for all of it.
-    fn climb(&self, scales: &[f32], ladder: &mut Ladder) {
-        let all = self.tokens();
-        for (wrong, tokens) in self.wrong.iter().zip(self.ranges()) {
-            for token in tokens {
-                let share = |row: usize| self.weights[row * all + token] * scales[row];
-                let rows = 0..scales.len();
-                let by_mean = rows.clone().map(|row| share(row) * wrong.by_mean);
-                let by_codes = rows.map(|row| share(row) * wrong.by_codes[row]);
-                let worth = self.worths[token];
-                ladder.add(worth.value, by_mean.map(|wrong| [wrong * wrong, wrong]));
-                ladder.add(worth.exact, by_codes.map(|wrong| [wrong * wrong, 0.0]));
+        let bytes = [self.codes.values.row_bytes(), exact_bytes].map(|bytes| bytes as f32);
+        let mut token = 0;
+        for (index, run) in self.runs.iter().enumerate() {
+            for _ in 0..run.count {
+                let wrong = |errors: &'_ [f32], row: usize| {
+                    self.weights[row * all + token] * errors[index * group + row]
+                };
+                let by_mean = (0..group).map(|row| wrong(&self.by_mean, row));
+                let by_codes = (0..group).map(|row| wrong(&self.by_codes, row));
+                let (value, exact) = (self.values[token] / bytes[0], self.exacts[token] / bytes[1]);
+                ladder.add(value, by_mean.map(|wrong| [wrong * wrong, wrong]));
+                ladder.add(exact, by_codes.map(|wrong| [wrong * wrong, 0.0]));
+                token += 1;
             }
         }
     }
 }
 
-/// The price, or a lower one where it would leave an estimated error over the aim: where a few clusters are all that
-/// matters, the least gainful of them may have been a bargain that no token is.
-fn lowered(price: Price, keys: &[Keys<'_>], scales: &[f32], doubt: &Doubt) -> f32 {
-    let mut left = doubt.clone();
+/// A price at which what stays unread is within the aim, where that of the clusters is too high: where a few clusters are
+/// all that matters, the least gainful of them may have been a bargain that no token is.
+fn lowered(price: Price, keys: &[Keys<'_>], exact_bytes: usize, doubt: &Doubt) -> f32 {
+    let group = doubt.answer().lse.len();
+    let mut ladder = Ladder::new(group);
     for keys in keys {
-        keys.doubt(price.square_a_byte, scales, &mut left);
+        keys.climb(group, exact_bytes, &mut ladder);
     }
-    if (0..scales.len()).all(|row| left.error(row) <= price.aim) {
-        return price.square_a_byte;
-    }
-    let mut ladder = Ladder::new(scales.len());
-    for keys in keys {
-        keys.climb(scales, &mut ladder);
-    }
-    let least = ladder.least_worth(doubt, price.aim);
+    let least = ladder.least_worth(&mut doubt.clone(), price.aim);
     least.map_or(price.square_a_byte, |least| least.min(price.square_a_byte))
 }

@@ -25,27 +25,36 @@ pub struct Clusters<'a> {
     pub lse: &'a [f32],
     /// Length of the answer, one a row; above zero.
     pub norms: &'a [f32],
+    /// A gain `g` that is one of many counts `g (g + linear)`.
+    pub linear: f32,
 }
 
-/// Writes the gain of reading cluster `j` for row `r`, as a share of the answer's length:
+/// Writes the gain `g` of reading cluster `j` for row `r`, as a share of the answer's length:
 ///
 /// `share ((1 + doubt) spread / 2 + doubt sqrt(value_norm^2 + norm^2)) / norm`
 ///
 /// with `share = exp(log_mass - lse)` and `doubt = (exp(min(var, 8) / 2) - 1) / (2 + var)`, how wrong the
 /// mass may be as a share of it. The root stands for the distance of the mean value from the answer: values
-/// and answer taken as orthogonal, so that no mean value need be read for it.
+/// and answer taken as orthogonal, so that no mean value need be read for it. And what that is worth for all
+/// rows together: the sum of `g (g + linear)`.
 #[derive(Debug)]
 pub struct Appraise<'a> {
     clusters: Clusters<'a>,
     gains: &'a mut [f32],
+    worths: &'a mut [f32],
 }
 
 impl<'a> Appraise<'a> {
-    /// Gains of `clusters`, to be written to `gains`: `[rows, clusters]`.
+    /// Gains of `clusters`, to be written to `gains`: `[rows, clusters]`, and what they are worth, to `worths`: one
+    /// a cluster.
     ///
     /// # Errors
     /// Where the shapes of the parts disagree.
-    pub fn new(clusters: Clusters<'a>, gains: &'a mut [f32]) -> Result<Self, ShapeError> {
+    pub fn new(
+        clusters: Clusters<'a>,
+        gains: &'a mut [f32],
+        worths: &'a mut [f32],
+    ) -> Result<Self, ShapeError> {
         let (rows, count) = (clusters.lse.len(), clusters.value_spreads.len());
         expect_equal("number of norms", clusters.norms.len(), rows)?;
         expect_equal(
@@ -66,7 +75,12 @@ impl<'a> Appraise<'a> {
             count,
         )?;
         expect_area("length of the gains", gains.len(), rows, count)?;
-        Ok(Self { clusters, gains })
+        expect_equal("number of worths", worths.len(), count)?;
+        Ok(Self {
+            clusters,
+            gains,
+            worths,
+        })
     }
 }
 
@@ -83,16 +97,18 @@ impl Task for Appraise<'_> {
         if count == 0 {
             return;
         }
+        self.worths.fill(0.0);
         for (row, gains) in self.gains.chunks_exact_mut(count).enumerate() {
             let answer = Answer {
                 lse: simd.splat(lse[row]),
                 square: simd.splat(norms[row] * norms[row]),
                 inverse: simd.splat(norms[row].recip()),
                 spread: simd.splat(spreads.of_rows[row]),
+                linear: simd.splat(self.clusters.linear),
             };
             let log_mass = &self.clusters.log_mass[row * count..][..count];
             let mut first = 0;
-            for gains in gains.chunks_mut(LANES) {
+            for (gains, worths) in gains.chunks_mut(LANES).zip(self.worths.chunks_mut(LANES)) {
                 let part = first..first + gains.len();
                 let four = [
                     &log_mass[part.clone()],
@@ -100,7 +116,7 @@ impl Task for Appraise<'_> {
                     &self.clusters.value_spreads[part.clone()],
                     &self.clusters.value_norms[part],
                 ];
-                appraise(simd, &answer, four, gains);
+                appraise(simd, &answer, four, gains, worths);
                 first += LANES;
             }
         }
@@ -113,6 +129,7 @@ struct Answer<L> {
     square: L,
     inverse: L,
     spread: L,
+    linear: L,
 }
 
 #[inline(always)]
@@ -121,6 +138,7 @@ fn appraise<S: Simd>(
     answer: &Answer<S::Lanes>,
     [log_mass, spreads, value_spreads, value_norms]: [&[f32]; 4],
     gains: &mut [f32],
+    worths: &mut [f32],
 ) {
     let load = [log_mass, spreads, value_spreads, value_norms];
     let mut lanes = [answer.lse; 4];
@@ -141,11 +159,17 @@ fn appraise<S: Simd>(
     let inside = simd.mul(simd.mul(value_spread, half), simd.add(one, doubt));
     let gain = simd.mul(share, simd.mul_add(doubt, distance, inside));
     let gain = simd.mul(gain, answer.inverse);
-    if let Some(whole) = gains.first_chunk_mut() {
-        simd.store(gain, whole);
-    } else {
-        let mut padded = [0.0; LANES];
-        simd.store(gain, &mut padded);
-        gains.copy_from_slice(&padded[..gains.len()]);
+    let square = simd.mul(gain, simd.add(gain, answer.linear));
+    if let (Some(gains), Some(worths)) = (gains.first_chunk_mut(), worths.first_chunk_mut()) {
+        simd.store(gain, gains);
+        simd.store(simd.add(simd.load(worths), square), worths);
+        return;
+    }
+    let mut padded = [[0.0; LANES]; 2];
+    simd.store(gain, &mut padded[0]);
+    simd.store(square, &mut padded[1]);
+    gains.copy_from_slice(&padded[0][..gains.len()]);
+    for (worth, square) in worths.iter_mut().zip(padded[1]) {
+        *worth += square;
     }
 }

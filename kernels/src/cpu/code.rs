@@ -321,36 +321,72 @@ fn add_rows<S: Simd, const ROWS: usize>(
     acc: &mut Accumulator,
     row: usize,
 ) {
+    let vectors = Codes4::code_bytes(values.codes.cols()) / LANES;
+    let mut vector = 0;
+    if S::WIDE {
+        while vector + 2 <= vectors {
+            add_vectors::<S, ROWS, 2>(simd, values, tokens, weights, acc, [row, vector]);
+            vector += 2;
+        }
+    }
+    while vector < vectors {
+        add_vectors::<S, ROWS, 1>(simd, values, tokens, weights, acc, [row, vector]);
+        vector += 1;
+    }
+}
+
+/// Some vectors of codes of all tokens, each of which is two vectors of values, into sums that stay in registers.
+#[inline(always)]
+fn add_vectors<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    values: &CodedValues<'_>,
+    tokens: &[u32],
+    weights: &Tile,
+    acc: &mut Accumulator,
+    [row, vector]: [usize; 2],
+) {
+    const AHEAD: usize = 4;
     let bytes = Codes4::code_bytes(values.codes.cols());
-    let vectors = acc.vectors();
-    for chunk in 0..bytes / LANES {
-        let mut sums = [[simd.splat(0.0); 2]; ROWS];
-        for (token, at) in tokens.iter().enumerate() {
-            let codes = &values.codes.codes()[*at as usize * bytes + chunk * LANES..];
-            let Some(codes) = codes.first_chunk() else {
-                continue;
-            };
-            let [low, high] = simd.load_nibbles(codes);
-            let middle = simd.splat(MIDDLE);
-            let (low, high) = (simd.sub(low, middle), simd.sub(high, middle));
-            for r in 0..ROWS {
-                let weight = simd.splat(weights[r][token]);
-                sums[r][0] = simd.mul_add(weight, low, sums[r][0]);
-                sums[r][1] = simd.mul_add(weight, high, sums[r][1]);
+    let codes = values.codes.codes();
+    let middle = simd.splat(MIDDLE);
+    let mut sums = [[[simd.splat(0.0); 2]; VECTORS]; ROWS];
+    for (token, at) in tokens.iter().enumerate() {
+        if let Some(next) = tokens.get(token + AHEAD) {
+            let next = codes
+                .as_ptr()
+                .wrapping_add(*next as usize * bytes + vector * LANES);
+            prefetch_bytes(simd, next, VECTORS * LANES);
+        }
+        let codes = &codes[*at as usize * bytes + vector * LANES..];
+        let (chunks, _) = codes[..VECTORS * LANES].as_chunks::<LANES>();
+        let mut lanes = [[middle; 2]; VECTORS];
+        for v in 0..VECTORS {
+            let [low, high] = simd.load_nibbles(&chunks[v]);
+            lanes[v] = [simd.sub(low, middle), simd.sub(high, middle)];
+        }
+        for (sums, weights) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat(weights[token]);
+            for v in 0..VECTORS {
+                sums[v][0] = simd.mul_add(weight, lanes[v][0], sums[v][0]);
+                sums[v][1] = simd.mul_add(weight, lanes[v][1], sums[v][1]);
             }
         }
-        for (half, vector) in [chunk, chunk + bytes / LANES].into_iter().enumerate() {
-            if vector >= vectors {
+    }
+    let per_row = acc.vectors();
+    for v in 0..VECTORS {
+        for half in 0..2 {
+            let at = vector + v + half * bytes / LANES;
+            if at >= per_row {
                 continue;
             }
-            let profile = &values.codes.profile()[vector * LANES..];
+            let profile = &values.codes.profile()[at * LANES..];
             let profile = match profile.first_chunk() {
                 Some(whole) => simd.load(whole),
                 None => f32::load_first(simd, profile),
             };
             for (r, sums) in sums.iter().enumerate() {
-                let to = &mut acc.out[(row + r) * vectors + vector];
-                let sum = simd.mul_add(profile, sums[half], simd.load(to));
+                let to = &mut acc.out[(row + r) * per_row + at];
+                let sum = simd.mul_add(profile, sums[v][half], simd.load(to));
                 simd.store(sum, to);
             }
         }

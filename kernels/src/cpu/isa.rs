@@ -6,7 +6,7 @@ use super::lanes::{Simd, Task};
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{AddValues, Appraise, Assign, Attend, Estimate, LogMass, Scan, Weigh};
+use super::{AddValues, Appraise, Assign, Attend, Estimate, Judge, LogMass, Scan, Weigh};
 
 /// A set of instructions that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +102,11 @@ impl Kernels {
 
     /// Weights of tokens from the codes of their keys.
     pub fn weigh(self, task: Weigh<'_>) {
+        self.run(task);
+    }
+
+    /// Which weighed tokens are worth reading.
+    pub fn judge(self, task: Judge<'_>) {
         self.run(task);
     }
 

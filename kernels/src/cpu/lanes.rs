@@ -51,6 +51,8 @@ pub(super) trait Simd: Copy {
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     fn min(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     fn sqrt(self, x: Self::Lanes) -> Self::Lanes;
+    /// `x` where `a >= b`, zero elsewhere.
+    fn where_ge(self, a: Self::Lanes, b: Self::Lanes, x: Self::Lanes) -> Self::Lanes;
     /// `a * b + c`, rounded once.
     fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
 

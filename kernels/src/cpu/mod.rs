@@ -25,6 +25,7 @@ mod code;
 mod estimate;
 mod exp;
 mod isa;
+mod judge;
 mod lanes;
 mod log_mass;
 mod portable;
@@ -40,6 +41,7 @@ pub use attend::{Attend, AttendInput};
 pub use code::{AddValues, CodedKeys, CodedValues, Run, Weigh};
 pub use estimate::Estimate;
 pub use isa::{Isa, Kernels};
+pub use judge::{Judge, Judgement, WeighedTokens};
 pub use log_mass::{LogMass, Spreads};
 pub use scan::Scan;
 

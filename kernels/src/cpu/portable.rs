@@ -113,6 +113,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn where_ge(self, a: Self::Lanes, b: Self::Lanes, x: Self::Lanes) -> Self::Lanes {
+        each(|i| if a[i] >= b[i] { x[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
         each(|i| a[i].mul_add(b[i], c[i]))
     }

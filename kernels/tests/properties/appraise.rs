@@ -28,11 +28,17 @@ proptest! {
             value_norms: &value_norms,
             lse: &lse,
             norms: &norms,
+            linear: 0.01,
         };
         let mut first: Option<Vec<u32>> = None;
         for kernels in Kernels::available() {
-            let mut gains = vec![f32::NAN; rows * count];
-            kernels.appraise(Appraise::new(clusters, &mut gains).unwrap());
+            let (mut gains, mut worths) = (vec![f32::NAN; rows * count], vec![f32::NAN; count]);
+            kernels.appraise(Appraise::new(clusters, &mut gains, &mut worths).unwrap());
+            for (j, worth) in worths.iter().enumerate() {
+                let of_rows = gains.iter().skip(j).step_by(count).map(|g| f64::from(*g));
+                let truth: f64 = of_rows.map(|g| g * (g + 0.01)).sum();
+                prop_assert!(close(*worth, truth, 1e-5, truth), "{worth} {truth}");
+            }
             for (index, gain) in gains.iter().enumerate() {
                 let (row, j) = (index / count, index % count);
                 let share = (f64::from(log_mass[index]) - f64::from(lse[row])).exp();
@@ -62,8 +68,9 @@ fn shapes_that_disagree_are_refused() {
             value_norms: &three,
             lse: &[0.0; 2],
             norms: &two,
+            linear: 0.0,
         };
-        Appraise::new(clusters, &mut [0.0; 6]).is_ok()
+        Appraise::new(clusters, &mut [0.0; 6], &mut [0.0; 3]).is_ok()
     };
     assert!(fits(6, 3, 2));
     assert!(!fits(5, 3, 2));

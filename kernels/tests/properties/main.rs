@@ -18,6 +18,7 @@ mod attend;
 mod code;
 mod estimate;
 mod inputs;
+mod judge;
 mod log_mass;
 mod scan;
 

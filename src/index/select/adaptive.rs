@@ -11,7 +11,7 @@ use crate::index::error_estimate::{Appraisal, COHERENCE, Doubt};
 use crate::index::ladder::Ladder;
 use crate::index::middle::Price;
 use crate::index::survey::Survey;
-use crate::index::zones::{Place, Zone};
+use crate::index::zones::Zone;
 
 /// The share of the target that the clusters which are not read may be wrong by, so that the tail of the errors is near
 /// the target and not their mean.
@@ -33,39 +33,52 @@ impl Survey<'_> {
         self.light_share = LIGHT * target_error / (self.zones.len().max(1) as f32).sqrt();
         let mut estimated = steady.clone();
         self.estimate(&mut estimated)?;
-        let Appraisal { answer, gains } = self.appraise(&estimated)?;
         let aim = CLUSTERS_AIM * target_error;
         // The derivative of the squared error by a gain that is one of many: its own square, and its part in the sum.
         let linear = 2.0 * COHERENCE * aim;
-        let mut ladder = Ladder::new(self.group);
-        let mut worths = vec![0.0; self.zones.len()];
-        for place in self.places(Zone::Estimation) {
-            let of_rows = (0..self.group).map(|row| gains[self.at(row, place)]);
-            let worth: f32 = of_rows.clone().map(|gain| gain * (gain + linear)).sum();
-            let worth = worth / self.tokens_at(place) as f32;
-            worths[self.ordinal(place)] = worth;
-            ladder.add(worth, of_rows.map(|gain| [gain * gain, gain]));
-        }
-        let mut doubt = Doubt::none(answer);
-        let least = ladder.least_worth(&doubt, aim);
-        let places: Vec<Place> = self.places(Zone::Estimation).collect();
-        for place in places {
-            let ordinal = self.ordinal(place);
-            if least.is_some_and(|least| worths[ordinal] >= least) {
-                self.zones[ordinal] = Zone::Coded;
-            } else {
-                for row in 0..self.group {
-                    doubt.add(row, gains[self.at(row, place)]);
+        let appraisal = self.appraise(&estimated, linear)?;
+        let ladder = self.ladder(&appraisal);
+        let mut doubt = Doubt::none(appraisal.answer);
+        let least = ladder.least_worth(&mut doubt, aim);
+        self.doubt = Some(doubt);
+        let Some(least) = least else {
+            return Ok(None);
+        };
+        for segment in 0..self.segments.len() {
+            let clusters = self.clusters(segment);
+            let counts = self.segments[segment].counts;
+            let zones = self.zones[clusters.clone()].iter_mut();
+            for ((zone, worth), count) in zones.zip(&appraisal.worths[clusters]).zip(counts) {
+                if *zone == Zone::Estimation && *worth >= least * *count as f32 {
+                    *zone = Zone::Coded;
                 }
             }
         }
         let token_bytes = Codes4::code_bytes(self.query.queries.dim()) + size_of::<u16>();
-        let price = least.map(|least| Price {
+        Ok(Some(Price {
             square_a_byte: least / token_bytes as f32,
             linear,
             aim: AIM * target_error,
-        });
-        self.doubt = Some(doubt);
-        Ok(price)
+        }))
+    }
+
+    /// The clusters of the estimation zone by what they are worth a token.
+    fn ladder(&self, appraisal: &Appraisal) -> Ladder {
+        let mut ladder = Ladder::new(self.group);
+        for (segment, head) in self.segments.iter().enumerate() {
+            let (clusters, block) = (self.clusters(segment), self.block(segment));
+            let count = clusters.len();
+            let gains = &appraisal.gains[block];
+            let zones = self.zones[clusters.clone()].iter();
+            let worths = appraisal.worths[clusters].iter().zip(head.counts);
+            for (cluster, (zone, (worth, tokens))) in zones.zip(worths).enumerate() {
+                if *zone == Zone::Estimation {
+                    let of_rows = gains[cluster..].iter().step_by(count);
+                    let of_rows = of_rows.map(|gain| [gain * gain, *gain]);
+                    ladder.add(worth / *tokens as f32, of_rows);
+                }
+            }
+        }
+        ladder
     }
 }

@@ -2,15 +2,16 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _MM_HINT_T1, _mm_add_ps, _mm_and_si128, _mm_loadu_si128,
+    __m128i, __m256, __m256i, _CMP_GE_OQ, _MM_HINT_T1, _mm_add_ps, _mm_and_si128, _mm_loadu_si128,
     _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_set1_epi8, _mm_shuffle_ps, _mm_srli_epi16,
-    _mm_srli_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
-    _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
-    _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps,
-    _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm_srli_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
+    _mm256_and_si256, _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps,
+    _mm256_cmp_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
+    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
+    _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
@@ -258,6 +259,12 @@ fn add_products(sums: __m256i, magnitudes: __m256i, signed: __m256i) -> __m256i 
     _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn where_ge(a: Pair, b: Pair, x: Pair) -> Pair {
+    [0, 1].map(|half| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a[half], b[half]), x[half]))
+}
+
 impl Simd for Avx2 {
     type Lanes = Pair;
     type Bytes = __m256i;
@@ -326,6 +333,12 @@ impl Simd for Avx2 {
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
         // SAFETY: `self` was made by `detect`.
         unsafe { max(a, b) }
+    }
+
+    #[inline(always)]
+    fn where_ge(self, a: Self::Lanes, b: Self::Lanes, x: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { where_ge(a, b, x) }
     }
 
     #[inline(always)]
