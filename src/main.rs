@@ -90,7 +90,6 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
         segment_tokens: index.segment_tokens,
         decode_segment_tokens: index.decode_segment_tokens,
         cluster_tokens: index.cluster_tokens,
-        value_weight_percent: index.value_weight_percent,
         kmeans_iterations: index.kmeans_iterations,
         seed: index.seed,
     };

@@ -27,9 +27,6 @@ pub struct IndexSettings {
     /// Tokens of a cluster on average: 2 to 64.
     pub cluster_tokens: u32,
 
-    /// What values count against keys where clusters are formed: 0 (keys alone) to 1000 percent.
-    pub value_weight_percent: u32,
-
     /// Passes of k-means at each of its two stages: 1 to 64.
     pub kmeans_iterations: u32,
 
@@ -45,7 +42,6 @@ impl Default for IndexSettings {
             segment_tokens: 8192,
             decode_segment_tokens: 1024,
             cluster_tokens: 16,
-            value_weight_percent: 70,
             kmeans_iterations: 6,
             seed: 0,
         }
@@ -74,11 +70,6 @@ impl IndexSettings {
             ),
         );
         checks.range("index.cluster_tokens", self.cluster_tokens, &(2..=64));
-        checks.range(
-            "index.value_weight_percent",
-            self.value_weight_percent,
-            &(0..=1000),
-        );
         checks.range("index.kmeans_iterations", self.kmeans_iterations, &(1..=64));
         checks.range("index.seed", self.seed, &(0..=MAX_SEED));
     }

@@ -311,7 +311,6 @@ mod tests {
             ),
             ("index.decode_segment_tokens", "0", "16 to 8192"),
             ("index.cluster_tokens", "1", "2 to 64"),
-            ("index.value_weight_percent", "1001", "0 to 1000"),
             ("index.kmeans_iterations", "65", "1 to 64"),
             (
                 "index.seed",

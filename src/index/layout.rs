@@ -82,7 +82,6 @@ mod tests {
         segment_tokens: 64,
         decode_segment_tokens: 16,
         cluster_tokens: 4,
-        value_weight_percent: 70,
         kmeans_iterations: 2,
         seed: 0,
     };

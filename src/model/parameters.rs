@@ -15,8 +15,6 @@ pub struct IndexParameters {
     pub decode_segment_tokens: u32,
     /// Of a cluster, on average.
     pub cluster_tokens: u32,
-    /// What values count against keys where clusters are formed, in percent; 0 for clusters of keys alone.
-    pub value_weight_percent: u32,
     /// Passes of each stage of the k-means.
     pub kmeans_iterations: u32,
     /// The same tokens and seed give the same clusters.
@@ -25,15 +23,13 @@ pub struct IndexParameters {
 
 impl IndexParameters {
     /// The parameters of RetroInfer (arXiv 2505.02922): 4 sink and 64 recent tokens, segments of 8192, 16 tokens a
-    /// cluster. Fewer k-means passes than the paper's 10, which RESEARCH.md found to change nothing, and clusters of keys
-    /// and values, which the paper does not have.
+    /// cluster. Fewer k-means passes than the paper's 10, which RESEARCH.md found to change nothing.
     pub const DEFAULT: Self = Self {
         sink_tokens: 4,
         recent_tokens: 64,
         segment_tokens: 8192,
         decode_segment_tokens: 1024,
         cluster_tokens: 16,
-        value_weight_percent: 70,
         kmeans_iterations: 6,
         seed: 0,
     };
@@ -72,7 +68,6 @@ impl IndexParameters {
             ));
         }
         Invalid::unless_within("cluster_tokens", self.cluster_tokens, 2..=64)?;
-        Invalid::unless_within("value_weight_percent", self.value_weight_percent, 0..=1000)?;
         Invalid::unless_within("kmeans_iterations", self.kmeans_iterations, 1..=64)?;
         Ok(self)
     }
@@ -87,7 +82,7 @@ mod tests {
     #[test]
     fn each_wrong_parameter_is_named() {
         assert!(IndexParameters::DEFAULT.checked().is_ok());
-        let wrong: [(&str, Spoil); 9] = [
+        let wrong: [(&str, Spoil); 8] = [
             ("sink_tokens", |p| p.sink_tokens = 1025),
             ("sink_tokens", |p| {
                 p.sink_tokens = 64;
@@ -99,7 +94,6 @@ mod tests {
             ("segment_tokens", |p| p.segment_tokens = 8200),
             ("decode_segment_tokens", |p| p.decode_segment_tokens = 8193),
             ("cluster_tokens", |p| p.cluster_tokens = 1),
-            ("value_weight_percent", |p| p.value_weight_percent = 1001),
             ("kmeans_iterations", |p| p.kmeans_iterations = 0),
         ];
         for (field, spoil) in wrong {

@@ -80,9 +80,6 @@ pub fn parameters(
             .decode_segment_tokens
             .unwrap_or(otherwise.decode_segment_tokens),
         cluster_tokens: given.cluster_tokens.unwrap_or(otherwise.cluster_tokens),
-        value_weight_percent: given
-            .value_weight_percent
-            .unwrap_or(otherwise.value_weight_percent),
         kmeans_iterations: given
             .kmeans_iterations
             .unwrap_or(otherwise.kmeans_iterations),

@@ -35,7 +35,6 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
             segment_tokens: Some(parameters.segment_tokens),
             decode_segment_tokens: Some(parameters.decode_segment_tokens),
             cluster_tokens: Some(parameters.cluster_tokens),
-            value_weight_percent: Some(parameters.value_weight_percent),
             kmeans_iterations: Some(parameters.kmeans_iterations),
             seed: Some(parameters.seed),
         }),

@@ -15,7 +15,6 @@ pub(crate) const SMALL_INDEX: wire::IndexParameters = wire::IndexParameters {
     segment_tokens: Some(128),
     decode_segment_tokens: Some(32),
     cluster_tokens: Some(8),
-    value_weight_percent: None,
     kmeans_iterations: None,
     seed: None,
 };

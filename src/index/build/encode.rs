@@ -47,13 +47,6 @@ impl Vectors {
     pub fn row(&self, row: u32) -> &[f32] {
         &self.beside[row as usize * self.dim..][..self.dim]
     }
-
-    /// Mean square length of a vector, less the base.
-    pub fn mean_square(&self) -> f64 {
-        let squares = self.beside.iter().map(|x| f64::from(*x) * f64::from(*x));
-        let rows = (self.beside.len() / self.dim).max(1) as f64;
-        squares.sum::<f64>() / rows
-    }
 }
 
 /// What is kept of the vectors of one head. Rows of means are clusters, rows of codes are tokens in cluster order.

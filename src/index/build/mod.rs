@@ -87,6 +87,8 @@ impl Builder {
         Ok(columns.seal()?)
     }
 
+    /// Clusters of keys alone: clusters of keys and values, at whatever weight, gave errors and bytes within the noise of
+    /// the seed once tokens are read by their codes, and take twice as long.
     fn cluster(
         &self,
         range: TokenRange,
@@ -103,13 +105,7 @@ impl Builder {
         };
         let keys = vectors(tokens.keys)?;
         let values = vectors(tokens.values)?;
-        let value_weight = f64::from(self.parameters.value_weight_percent) / 100.0;
-        let clusters = if value_weight > 0.0 {
-            let points = together(&keys, &values, value_weight);
-            kmeans::cluster(self.kernels, &points, keys.dim + values.dim, wanted)?
-        } else {
-            kmeans::cluster(self.kernels, &keys.beside, keys.dim, wanted)?
-        };
+        let clusters = kmeans::cluster(self.kernels, &keys.beside, keys.dim, wanted)?;
         Ok(Clustered {
             keys: Encoded::of(&keys, &clusters)?,
             values: Encoded::of(&values, &clusters)?,
@@ -250,28 +246,6 @@ fn vectors(matrix: Matrix<'_>) -> Result<Vectors, ShapeError> {
     let mut rows = vec![0.0; matrix.rows() * matrix.cols()];
     convert::read(matrix, 0..matrix.rows(), &mut rows)?;
     Ok(Vectors::new(rows, matrix.cols()))
-}
-
-/// Points that are near each other where keys and values both are: keys and values at the same mean square, values
-/// times `value_weight`. A cluster whose values are alike is estimated well whatever its weights: about a third less
-/// error at the same bytes on real traces than clusters of keys alone (RESEARCH.md).
-fn together(keys: &Vectors, values: &Vectors, value_weight: f64) -> Vec<f32> {
-    let scale = |vectors: &Vectors, weight: f64| {
-        let square = vectors.mean_square();
-        if square > 0.0 {
-            (weight / square.sqrt()) as f32
-        } else {
-            0.0
-        }
-    };
-    let (of_keys, of_values) = (scale(keys, 1.0), scale(values, value_weight));
-    let mut points = Vec::with_capacity(keys.beside.len() + values.beside.len());
-    let rows = keys.beside.chunks_exact(keys.dim);
-    for (key, value) in rows.zip(values.beside.chunks_exact(values.dim)) {
-        points.extend(key.iter().map(|x| x * of_keys));
-        points.extend(value.iter().map(|x| x * of_values));
-    }
-    points
 }
 
 /// Spreads as a share of the profile's: the variance of `a.k` is then `spread sum (a_d profile_d)^2`.

@@ -7,7 +7,7 @@ use super::{SHAPE, Wrong, assert_refused};
 use crate::harness::collection::named;
 use crate::harness::{Collection, Daemon};
 
-const WRONG: [Wrong<wire::CreateRequest>; 38] = [
+const WRONG: [Wrong<wire::CreateRequest>; 37] = [
     (InvalidArgument, "collection is missing", |request| {
         request.collection = None;
     }),
@@ -113,9 +113,6 @@ const WRONG: [Wrong<wire::CreateRequest>; 38] = [
     }),
     (InvalidArgument, "index.cluster_tokens", |request| {
         index(request).cluster_tokens = Some(65);
-    }),
-    (InvalidArgument, "index.value_weight_percent", |request| {
-        index(request).value_weight_percent = Some(1001);
     }),
     (InvalidArgument, "index.kmeans_iterations", |request| {
         index(request).kmeans_iterations = Some(0);

@@ -38,7 +38,6 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
             "segment_tokens": index.segment_tokens,
             "decode_segment_tokens": index.decode_segment_tokens,
             "cluster_tokens": index.cluster_tokens,
-            "value_weight_percent": index.value_weight_percent,
             "kmeans_iterations": index.kmeans_iterations,
             "seed": index.seed,
         },
@@ -99,7 +98,6 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         ("segment tokens", shown(index.segment_tokens)),
         ("decode segment tokens", shown(index.decode_segment_tokens)),
         ("cluster tokens", shown(index.cluster_tokens)),
-        ("value weight, %", shown(index.value_weight_percent)),
         ("k-means iterations", shown(index.kmeans_iterations)),
         ("seed", shown(index.seed)),
     ] {
