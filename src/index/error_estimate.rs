@@ -87,8 +87,14 @@ impl Doubt {
     }
 
     /// The estimated error of a row.
-    pub(super) fn error(&self, row: usize) -> f32 {
+    fn error(&self, row: usize) -> f32 {
         (self.squares[row] + (COHERENCE * self.sums[row]).powi(2)).sqrt()
+    }
+
+    /// The largest estimated error of a row.
+    pub(super) fn worst(&self) -> f32 {
+        let errors = (0..self.squares.len()).map(|row| self.error(row));
+        errors.fold(0.0, f32::max)
     }
 
     /// The estimated error of each row of `answer`, which is what the parts were shares of with more read.

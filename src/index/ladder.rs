@@ -46,7 +46,7 @@ impl Ladder {
             for (row, [squares, sum]) in of_rows.iter().enumerate() {
                 doubt.add_many(row, *squares, *sum);
             }
-            if (0..self.group).any(|row| doubt.error(row) > aim) {
+            if doubt.worst() > aim {
                 *doubt = before;
                 return Some(worth_of(rung));
             }

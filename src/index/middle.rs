@@ -93,7 +93,7 @@ impl<'a> Survey<'a> {
         exact_bytes: usize,
         codes: impl Fn(usize) -> Result<HeadCodes<'a>, ShapeError>,
     ) -> Result<Middle<'a>, ShapeError> {
-        let Some(mut doubt) = self.doubt.take() else {
+        let Some(doubt) = self.doubt.take() else {
             return Ok(Middle {
                 segments: vec![],
                 references: vec![],
@@ -108,18 +108,10 @@ impl<'a> Survey<'a> {
             }
         }
         let mut at = price.square_a_byte;
-        if !self.judge(&mut keys, price, at, exact_bytes, &mut doubt)? {
+        let mut left = self.judge(&mut keys, price.linear, at, exact_bytes, &doubt)?;
+        if left.worst() > price.aim {
             at = lowered(price, &keys, exact_bytes, &doubt);
-            self.judge(
-                &mut keys,
-                Price {
-                    aim: f32::INFINITY,
-                    ..price
-                },
-                at,
-                exact_bytes,
-                &mut doubt,
-            )?;
+            left = self.judge(&mut keys, price.linear, at, exact_bytes, &doubt)?;
         }
         let mut middle = Middle {
             segments: Vec::with_capacity(keys.len()),
@@ -136,7 +128,7 @@ impl<'a> Survey<'a> {
             middle.tokens += (coded - weighed.exact_rows.len()) as u64;
             middle.segments.push(weighed);
         }
-        self.doubt = Some(doubt);
+        self.doubt = Some(left);
         Ok(middle)
     }
 
@@ -192,15 +184,15 @@ impl<'a> Survey<'a> {
         Ok(keys)
     }
 
-    /// Judges all tokens at a price, and adds what they leave to `doubt` if that is within the aim; returns whether it is.
+    /// Judges all tokens at a price; returns `doubt` with what they leave.
     fn judge(
         &self,
         keys: &mut [Keys<'_>],
-        price: Price,
+        linear: f32,
         square_a_byte: f32,
         exact_bytes: usize,
-        doubt: &mut Doubt,
-    ) -> Result<bool, ShapeError> {
+        doubt: &Doubt,
+    ) -> Result<Doubt, ShapeError> {
         let mut found = doubt.clone();
         let (mut squares, mut sums) = (vec![0.0; self.group], vec![0.0; self.group]);
         for keys in keys {
@@ -214,7 +206,7 @@ impl<'a> Survey<'a> {
                 weights: &keys.weights,
                 by_mean: &keys.by_mean,
                 by_codes: &keys.by_codes,
-                linear: price.linear,
+                linear,
                 least_value,
                 least_exact,
             };
@@ -230,11 +222,7 @@ impl<'a> Survey<'a> {
                 found.add_many(row, squares[row], sums[row]);
             }
         }
-        let within = (0..self.group).all(|row| found.error(row) <= price.aim);
-        if within {
-            *doubt = found;
-        }
-        Ok(within)
+        Ok(found)
     }
 
     /// Names the tokens that are read at a price, and keeps in the survey what mass each cluster has left.
