@@ -12,10 +12,12 @@ mod dtype;
 pub mod exact;
 mod file;
 pub mod generate;
+mod geometry;
 mod plane;
 mod trace;
 
 pub use dtype::{Dtype, UnknownDtype};
 pub use file::{Fault, TraceError};
+pub use geometry::Geometry;
 pub use plane::Plane;
 pub use trace::{Layer, Planted, Trace};

@@ -4,10 +4,15 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{Dtype, Plane, exact};
+use crate::{Dtype, Geometry, Plane, exact};
 
 /// Queries at the end of a trace that follow each other, as in decode.
 const LAST_QUERIES: usize = 64;
+
+/// Of `rows` query rows, those that follow each other at the end.
+pub(crate) fn last_queries(rows: usize) -> Range<usize> {
+    rows - rows.min(LAST_QUERIES)..rows
+}
 
 /// K, V and queries of a sequence. Query head `h` uses KV head `h / (q_heads / kv_heads)`.
 ///
@@ -67,15 +72,26 @@ pub struct Planted {
 }
 
 impl Trace {
+    /// Heads, dims and scale.
+    pub fn geometry(&self) -> Geometry {
+        Geometry {
+            q_heads: self.q_heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            value_dim: self.value_dim,
+            dtype: self.dtype,
+            scale: self.scale,
+        }
+    }
+
     /// Query heads that share a KV head.
     pub fn group(&self) -> usize {
-        self.q_heads / self.kv_heads.max(1)
+        self.geometry().group()
     }
 
     /// Rows of the queries at the end, which follow each other: at most 64.
     pub fn last_queries(&self) -> Range<usize> {
-        let rows = self.q_positions.len();
-        rows - rows.min(LAST_QUERIES)..rows
+        last_queries(self.q_positions.len())
     }
 
     /// Rows of the queries before [`Trace::last_queries`], spread over the second half of the tokens.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;
-use wavekv_trace::exact::{Exact, Order, Queries, Stored, attend, weights};
+use wavekv_trace::exact::{Exact, Order, Pieces, Queries, Stored, attend, weights};
 use wavekv_trace::{Dtype, Plane};
 
 /// One query and head, `k` and `v` as `[tokens][dim]`.
@@ -107,6 +107,17 @@ proptest! {
         let (k_turned, v_turned) = (turned(&k_bytes, head_dim), turned(&v_bytes, value_dim));
         let stored_turned = by_head(Order::TokensMajor, &k_turned, &v_turned);
         prop_assert_eq!(&attend(&stored_turned, &queries(&case)).unwrap(), &exact);
+
+        let mut pieces = Pieces::new(queries(&case), [kv_heads, head_dim, value_dim]).unwrap();
+        for range in [0..tokens / 3, tokens / 3..tokens] {
+            let cut = |bytes: &Vec<u8>, dim| {
+                let row = kv_heads * dim * case.dtype.size();
+                bytes[range.start * row..range.end * row].to_vec()
+            };
+            let (k, v) = (cut(&k_turned, head_dim), cut(&v_turned, value_dim));
+            pieces.add(&Stored { k: &k, v: &v, tokens: range.len(), ..stored_turned }).unwrap();
+        }
+        prop_assert_eq!(&pieces.finish().unwrap(), &exact);
 
         let (k, v) = (case.dtype.decode(&k_bytes), case.dtype.decode(&v_bytes));
         for (row, &position) in case.positions.iter().enumerate() {
@@ -217,6 +228,15 @@ fn shapes_that_do_not_fit_are_refused_in_a_sentence() {
         )
         .starts_with("kv_heads is 0")
     );
+    let mut pieces = Pieces::new(q, [1, 1, 1]).unwrap();
+    let sentence = pieces.clone().finish().unwrap_err().to_string();
+    assert_eq!(sentence, "position is 0, expected below 0");
+    let wide = Stored {
+        value_dim: 2,
+        ..stored
+    };
+    let sentence = pieces.add(&wide).unwrap_err().to_string();
+    assert_eq!(sentence, "value_dim is 2, expected 1");
     assert!(
         weights(&stored, &q, 0, 1)
             .unwrap_err()

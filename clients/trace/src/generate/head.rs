@@ -4,22 +4,27 @@
 //! enough to make near tokens alike (what rotary embedding does in a model); the rest the content, with a decaying spectrum.
 //! All lengths are chosen so that with `scale = 1 / sqrt(head_dim)` scores have the sizes that `queries.rs` asks for.
 
+use std::ops::Range;
+
 use rand::RngExt as _;
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 
+use super::GenerateParameters;
 use super::text::{SINK_TOKENS, Text};
-use super::{GenerateParameters, queries};
-use crate::Dtype;
 
 /// Tokens that each phase takes for one turn.
 const WAVES: [f32; 3] = [60.0, 400.0, 3000.0];
 /// Share of a key's variance that its topic explains; the rest is its own.
 const TOPIC_SHARE: f32 = 0.55;
-/// Tokens turned into bytes at a time.
-const CHUNK_TOKENS: usize = 1024;
+/// Tokens that are drawn one after the other; chunks are independent of each other.
+pub(super) const CHUNK_TOKENS: usize = 1024;
+/// How far the stream of one chunk begins behind that of the chunk before. Odd, so that no bits of the generator's state
+/// are the same in all chunks; large, so that none reaches another.
+const CHUNK_STRIDE: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// What the tokens and the queries of a head have in common.
+#[derive(Debug)]
 pub(super) struct Head {
     /// Standard deviation of each content element.
     pub(super) spectrum: Vec<f32>,
@@ -30,16 +35,6 @@ pub(super) struct Head {
     mean: Vec<f32>,
     topic_values: Vec<f32>,
     mean_value: Vec<f32>,
-}
-
-/// The bytes of one head.
-pub(super) struct Vectors {
-    /// `[tokens, head_dim]`.
-    pub(super) k: Vec<u8>,
-    /// `[tokens, value_dim]`.
-    pub(super) v: Vec<u8>,
-    /// `[queries, group, head_dim]` f16.
-    pub(super) q: Vec<u8>,
 }
 
 impl Head {
@@ -65,37 +60,43 @@ impl Head {
         }
     }
 
-    pub(super) fn vectors(&self, p: &GenerateParameters, text: &Text, rng: &mut Pcg64) -> Vectors {
-        let mut vectors = Vectors {
-            k: Vec::with_capacity(p.tokens * p.head_dim * p.dtype.size()),
-            v: Vec::with_capacity(p.tokens * p.value_dim * p.dtype.size()),
-            q: Dtype::F16.encode(&queries::queries(self, p, text, rng)),
-        };
-        let mut needle_at = vec![usize::MAX; p.tokens];
-        for (index, needle) in text.needles.iter().enumerate() {
-            needle_at[needle.position as usize] = index;
-        }
-        for start in (0..p.tokens).step_by(CHUNK_TOKENS) {
-            let chunk = start..p.tokens.min(start + CHUNK_TOKENS);
-            let (mut k, mut v) = (Vec::new(), Vec::new());
-            for token in chunk {
-                let topic = text.topics[token] as usize;
-                let key = k.len();
-                self.key(p, token, topic, rng, &mut k);
-                if let Some(needle) = self
-                    .needles
-                    .chunks_exact(self.spectrum.len())
-                    .nth(needle_at[token])
-                {
-                    let places = k[key..].iter_mut().zip(needle).zip(&self.mean);
-                    places.for_each(|((x, needle), mean)| *x = needle + mean);
-                }
-                self.value(p, token, topic, rng, &mut v);
+    /// K and V of the tokens of `range`, which lies in one chunk, as bytes.
+    pub(super) fn vectors(
+        &self,
+        p: &GenerateParameters,
+        text: &Text,
+        range: Range<usize>,
+        stream: &Pcg64,
+    ) -> [Vec<u8>; 2] {
+        let chunk = range.start / CHUNK_TOKENS;
+        let mut rng = stream.clone();
+        rng.advance((chunk as u128 + 1) * CHUNK_STRIDE);
+        let (mut k, mut v) = (Vec::new(), Vec::new());
+        for token in chunk * CHUNK_TOKENS..range.end {
+            if token == range.start {
+                // What came before was drawn for its randomness only.
+                k.clear();
+                v.clear();
             }
-            vectors.k.extend(p.dtype.encode(&k));
-            vectors.v.extend(p.dtype.encode(&v));
+            let topic = text.topics[token] as usize;
+            let key = k.len();
+            self.key(p, token, topic, &mut rng, &mut k);
+            if let Some(needle) = self.needle(text, token) {
+                let places = k[key..].iter_mut().zip(needle).zip(&self.mean);
+                places.for_each(|((x, needle), mean)| *x = needle + mean);
+            }
+            self.value(p, token, topic, &mut rng, &mut v);
         }
-        vectors
+        [p.dtype.encode(&k), p.dtype.encode(&v)]
+    }
+
+    /// The key of the needle at this position, if one is.
+    fn needle(&self, text: &Text, token: usize) -> Option<&[f32]> {
+        let index = text
+            .needles
+            .binary_search_by_key(&(token as u32), |needle| needle.position)
+            .ok()?;
+        self.needles.chunks_exact(self.spectrum.len()).nth(index)
     }
 
     fn key(

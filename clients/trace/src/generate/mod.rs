@@ -6,8 +6,11 @@
 //! output is 0.1 to 0.6 times as long as a value. Tokens come in runs on a topic, topics are heavy-tailed in size, and
 //! keys and values are spread around their topic's centres.
 //!
-//! The same parameters give the same bytes: every part draws from its own stream of one seed, whatever the threads do.
+//! The same parameters give the same bytes: every part draws from its own stream of one seed, whatever the threads do,
+//! and every chunk of tokens from its own place in that stream, so that any range can be made alone. [`generate`] makes a
+//! whole trace, [`Generator`] the K and V of one range at a time.
 
+mod generator;
 mod head;
 mod queries;
 mod text;
@@ -15,11 +18,10 @@ mod text;
 use std::ops::RangeInclusive;
 
 use rand_pcg::Pcg64;
-use rayon::prelude::*;
 
-use crate::{Dtype, Layer, Plane, Trace};
-use head::{Head, Vectors};
-use text::Text;
+use crate::{Dtype, Trace};
+
+pub use generator::{GeneratedLayer, Generator};
 
 /// What to generate.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,28 +84,7 @@ pub struct ParameterError {
 /// # Errors
 /// When a parameter is outside its range.
 pub fn generate(parameters: &GenerateParameters) -> Result<Trace, ParameterError> {
-    check(parameters)?;
-    let p = parameters;
-    let text = Text::new(p, &mut stream(p.seed, 0));
-    let layers = (0..p.layers)
-        .map(|number| layer(p, &text, number))
-        .collect();
-    Ok(Trace {
-        model: "generated".into(),
-        text: format!("seed {}", p.seed),
-        tokens: p.tokens,
-        q_heads: p.kv_heads * p.group,
-        kv_heads: p.kv_heads,
-        head_dim: p.head_dim,
-        value_dim: p.value_dim,
-        scale: scale(p.head_dim),
-        dtype: p.dtype,
-        q_positions: text.positions,
-        token_ids: text.topics.iter().map(|&topic| topic as i32).collect(),
-        layers,
-        needles: "[]".into(),
-        planted: text.needles,
-    })
+    Ok(Generator::new(parameters)?.trace())
 }
 
 /// `1 / sqrt(head_dim)`.
@@ -114,46 +95,6 @@ fn scale(head_dim: usize) -> f32 {
 /// The generator of one part.
 fn stream(seed: u64, part: u64) -> Pcg64 {
     Pcg64::new(u128::from(seed), u128::from(part))
-}
-
-fn layer(p: &GenerateParameters, text: &Text, number: usize) -> Layer {
-    let heads: Vec<Vectors> = (0..p.kv_heads)
-        .into_par_iter()
-        .map(|kv_head| {
-            let mut rng = stream(p.seed, 1 + (number * p.kv_heads + kv_head) as u64);
-            Head::new(p, text, &mut rng).vectors(p, text, &mut rng)
-        })
-        .collect();
-    let plane = |parts: Vec<&[u8]>, dim| Plane {
-        data: parts.concat().into(),
-        dtype: p.dtype,
-        heads: p.kv_heads,
-        tokens: p.tokens,
-        dim,
-    };
-    let queries = text.positions.len();
-    let row = p.group * p.head_dim * Dtype::F16.size();
-    let q: Vec<u8> = (0..queries)
-        .flat_map(|query| {
-            heads
-                .iter()
-                .map(move |head| &head.q[query * row..(query + 1) * row])
-        })
-        .flatten()
-        .copied()
-        .collect();
-    Layer {
-        number: number as u32,
-        k: plane(
-            heads.iter().map(|head| head.k.as_slice()).collect(),
-            p.head_dim,
-        ),
-        v: plane(
-            heads.iter().map(|head| head.v.as_slice()).collect(),
-            p.value_dim,
-        ),
-        q: q.into(),
-    }
 }
 
 fn check(p: &GenerateParameters) -> Result<(), ParameterError> {

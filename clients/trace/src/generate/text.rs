@@ -11,6 +11,7 @@ use crate::Planted;
 pub(super) const SINK_TOKENS: usize = 4;
 
 /// The course of a text.
+#[derive(Debug)]
 pub(super) struct Text {
     /// Topic of each token.
     pub(super) topics: Vec<u32>,
