@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a step that fails fails its test")]
 
-use wavekv_trace::generate::{GenerateParameters, generate};
+use wavekv_trace::generate::{GenerateParameters, Generator, generate};
 use wavekv_trace::{Dtype, Trace, exact};
 
 fn weights(trace: &Trace, row: usize, q_head: usize) -> Vec<f64> {
@@ -34,6 +34,35 @@ fn a_seed_decides_every_byte() {
     .unwrap();
     assert_ne!(other.layers[0].k, trace.layers[0].k);
     assert_ne!(trace.layers[0].k, trace.layers[1].k);
+}
+
+#[test]
+fn any_range_can_be_made_alone() {
+    let parameters = GenerateParameters {
+        tokens: 3000,
+        layers: 2,
+        value_dim: 32,
+        ..Default::default()
+    };
+    let trace = generate(&parameters).unwrap();
+    let generator = Generator::new(&parameters).unwrap();
+    assert_eq!(generator.geometry(), trace.geometry());
+    assert_eq!(generator.q_positions(), trace.q_positions);
+    assert_eq!(generator.last_queries(), trace.last_queries());
+    for (number, whole) in trace.layers.iter().enumerate() {
+        let layer = generator.layer(number);
+        assert_eq!(layer.q(), &whole.q);
+        for range in [0..3000, 0..1, 1023..1025, 100..2900, 2048..5000, 7..7] {
+            let [k, v] = layer.range(range.clone());
+            let within = range.start..range.end.min(3000);
+            assert_eq!(k.shape(), [2, within.len(), 64]);
+            assert_eq!(
+                k.tokens_major(0..3000),
+                whole.tokens_major_k(within.clone())
+            );
+            assert_eq!(v.tokens_major(0..3000), whole.tokens_major_v(within));
+        }
+    }
 }
 
 #[test]

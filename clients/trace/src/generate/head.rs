@@ -70,7 +70,7 @@ impl Head {
     ) -> [Vec<u8>; 2] {
         let chunk = range.start / CHUNK_TOKENS;
         let mut rng = stream.clone();
-        rng.advance((chunk as u128 + 1) * CHUNK_STRIDE);
+        rng.advance(CHUNK_STRIDE.wrapping_mul(chunk as u128 + 1));
         let (mut k, mut v) = (Vec::new(), Vec::new());
         for token in chunk * CHUNK_TOKENS..range.end {
             if token == range.start {
