@@ -1,14 +1,17 @@
 //! The `wavekv` command: what an operator asks of a daemon, and the evidence of its accuracy.
 //!
-//! `arguments.rs` declares every flag; `verbs/` has one file per verb, which makes the requests; `formats/` turns answers
+//! `arguments/` declares every flag; `verbs/` has one file per verb, which makes the requests; `formats/` turns answers
 //! into tables and JSON and makes no requests; `output.rs` alone writes to the terminal.
 //!
 //! This crate must not know the daemon's code, only its contract through `wavekv-client`.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod arguments;
+mod clustering;
 mod failure;
 mod formats;
+mod mode;
 mod output;
 mod stopwatch;
 mod upload;

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wavekv_client::wire;
-use wavekv_trace::{Dtype, Trace};
+use wavekv_trace::{Dtype, Geometry, Trace};
 
 /// Largest message of a stream, short of a larger entry.
 pub(crate) const MESSAGE_BYTES: usize = 16 << 20;
@@ -34,17 +35,22 @@ pub(crate) fn layers(collection: &wire::CollectionRef, trace: &Trace) -> Vec<wir
         .collect()
 }
 
-/// A collection with the trace's geometry; the index as the daemon is configured.
-pub(crate) fn create(collection: wire::CollectionRef, trace: &Trace) -> wire::CreateRequest {
+/// A collection of `layers` layers; the index as the daemon is configured.
+pub(crate) fn create(
+    collection: wire::CollectionRef,
+    fingerprint: String,
+    layers: usize,
+    geometry: &Geometry,
+) -> wire::CreateRequest {
     let geometry = wire::Geometry {
-        fingerprint: trace.model.clone(),
-        layers: vec![wire::LayerKind { sliding_window: 0 }; trace.layers.len()],
-        q_heads: trace.q_heads as u32,
-        kv_heads: trace.kv_heads as u32,
-        head_dim: trace.head_dim as u32,
-        value_dim: trace.value_dim as u32,
-        dtype: dtype(trace.dtype).into(),
-        scale: trace.scale,
+        fingerprint,
+        layers: vec![wire::LayerKind { sliding_window: 0 }; layers],
+        q_heads: geometry.q_heads as u32,
+        kv_heads: geometry.kv_heads as u32,
+        head_dim: geometry.head_dim as u32,
+        value_dim: geometry.value_dim as u32,
+        dtype: dtype(geometry.dtype).into(),
+        scale: geometry.scale,
     };
     wire::CreateRequest {
         collection: Some(collection),
@@ -53,19 +59,48 @@ pub(crate) fn create(collection: wire::CollectionRef, trace: &Trace) -> wire::Cr
     }
 }
 
+/// A collection for the captured layers of a trace.
+pub(crate) fn create_for(collection: wire::CollectionRef, trace: &Trace) -> wire::CreateRequest {
+    let (fingerprint, layers) = (trace.model.clone(), trace.layers.len());
+    create(collection, fingerprint, layers, &trace.geometry())
+}
+
+/// One query token, `shape` = `[q_heads, head_dim]`.
+pub(crate) fn query(q: &[f32], shape: [usize; 2]) -> wire::Tensor {
+    wire::Tensor {
+        dtype: wire::Dtype::F32.into(),
+        shape: vec![1, shape[0] as u32, shape[1] as u32],
+        data: Dtype::F32.encode(q).into(),
+    }
+}
+
 /// K and V of the tokens of `range` of one layer. The layer's name is left to the caller.
 pub(crate) fn entry(trace: &Trace, index: usize, range: Range<usize>) -> wire::InsertEntry {
     let layer = &trace.layers[index];
-    let tensor = |data: Vec<u8>, dim: usize| wire::Tensor {
-        dtype: dtype(trace.dtype).into(),
-        shape: vec![range.len() as u32, trace.kv_heads as u32, dim as u32],
-        data: data.into(),
+    let both = [
+        layer.tokens_major_k(range.clone()).into(),
+        layer.tokens_major_v(range.clone()).into(),
+    ];
+    entry_of(&trace.geometry(), range, both)
+}
+
+/// The same from the bytes of K and V, `[tokens, kv_heads, dim]`.
+pub(crate) fn entry_of(
+    geometry: &Geometry,
+    range: Range<usize>,
+    both: [Bytes; 2],
+) -> wire::InsertEntry {
+    let tensor = |data, dim: usize| wire::Tensor {
+        dtype: dtype(geometry.dtype).into(),
+        shape: vec![range.len() as u32, geometry.kv_heads as u32, dim as u32],
+        data,
     };
+    let [k, v] = both;
     wire::InsertEntry {
         layer: None,
         start_position: range.start as u32,
-        k: Some(tensor(layer.tokens_major_k(range.clone()), trace.head_dim)),
-        v: Some(tensor(layer.tokens_major_v(range.clone()), trace.value_dim)),
+        k: Some(tensor(k, geometry.head_dim)),
+        v: Some(tensor(v, geometry.value_dim)),
     }
 }
 
@@ -122,7 +157,7 @@ mod tests {
         let last = all[5].v.as_ref().unwrap();
         assert_eq!(last.shape, [10, 2, 32]);
         assert_eq!(last.data, trace.layers[1].tokens_major_v(90..100));
-        let geometry = create(collection("n", "c"), &trace).geometry.unwrap();
+        let geometry = create_for(collection("n", "c"), &trace).geometry.unwrap();
         assert_eq!(
             (geometry.layers.len(), geometry.q_heads, geometry.value_dim),
             (2, 8, 32)

@@ -15,7 +15,9 @@ pub(crate) async fn run(address: &Address, ingest: &Ingest, json: bool) -> Resul
     let trace = Arc::new(Trace::load(&ingest.trace)?);
     let client = Client::connect(address).await?;
     let name = upload::collection(&ingest.namespace, &ingest.name);
-    client.create(upload::create(name.clone(), &trace)).await?;
+    client
+        .create(upload::create_for(name.clone(), &trace))
+        .await?;
 
     let watch = Stopwatch::start();
     let stored = tokio::select! {

@@ -2,7 +2,6 @@
 //!
 //! `replay.rs` asks the daemon, `samples.rs` compares with the exact answers, `formats/eval.rs` prints.
 
-mod mode;
 mod replay;
 mod samples;
 
@@ -12,7 +11,6 @@ use std::sync::Arc;
 use wavekv_client::{Address, Client};
 use wavekv_trace::Trace;
 
-pub(crate) use mode::Mode;
 pub(crate) use samples::Row;
 
 use replay::{Arrival, Replay};
@@ -21,6 +19,7 @@ use samples::Samples;
 use crate::arguments::{Eval, QuerySet};
 use crate::failure::Failure;
 use crate::formats::eval::{Block, Report};
+use crate::mode::Mode;
 use crate::stopwatch::unique_suffix;
 use crate::{formats, output, upload};
 

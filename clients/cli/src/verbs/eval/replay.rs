@@ -2,25 +2,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use indicatif::ProgressBar;
 use wavekv_client::{Client, wire};
+use wavekv_trace::Trace;
 use wavekv_trace::exact::Exact;
-use wavekv_trace::{Dtype, Trace};
 
-use super::mode::Mode;
 use super::samples::Samples;
 use crate::failure::Failure;
+use crate::mode::Mode;
 use crate::stopwatch::Stopwatch;
-use crate::upload;
+use crate::{clustering, upload};
 
 /// Tokens of one insert at prefill, and between the queries that are spread.
 const PREFILL_TOKENS: usize = 1024;
 const SPREAD_TOKENS: usize = 256;
-/// For background clustering to be done.
-const CLUSTERING_LIMIT: Duration = Duration::from_mins(10);
-const CLUSTERING_POLL: Duration = Duration::from_millis(2);
 
 /// How K and V arrive between queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +45,7 @@ impl Replay<'_> {
         let exact = self.exact()?;
         let first = self.trace.q_positions[self.rows.start] as usize;
         self.client
-            .create(upload::create(self.collection.clone(), self.trace))
+            .create(upload::create_for(self.collection.clone(), self.trace))
             .await?;
         self.insert(0..first, PREFILL_TOKENS).await?;
         if first > 0 {
@@ -65,7 +61,7 @@ impl Replay<'_> {
             if self.arrival == Arrival::Settled || arriving.len() > PREFILL_TOKENS {
                 self.insert(arriving.clone(), SPREAD_TOKENS).await?;
                 arriving = length..length;
-                self.settle().await?;
+                clustering::settle(self.client, &self.collection).await?;
             }
             stored = length;
             self.ask(row, arriving, &exact, &mut samples).await?;
@@ -108,14 +104,9 @@ impl Replay<'_> {
     fn entry(&self, row: usize, layer: usize, mode: Mode) -> wire::AttendEntry {
         let (heads, dim) = (self.trace.q_heads, self.trace.head_dim);
         let q = self.trace.layers[layer].queries(row..row + 1, heads * dim);
-        let q = wire::Tensor {
-            dtype: wire::Dtype::F32.into(),
-            shape: vec![1, heads as u32, dim as u32],
-            data: Dtype::F32.encode(&q).into(),
-        };
         wire::AttendEntry {
             layer: Some(upload::layer(&self.collection, layer)),
-            q: Some(q),
+            q: Some(upload::query(&q, [heads, dim])),
             positions: vec![self.trace.q_positions[row]],
             mode: Some(mode.wire()),
             insert: None,
@@ -133,28 +124,6 @@ impl Replay<'_> {
             .insert_stream_all(entries, upload::MESSAGE_BYTES)
             .await?;
         Ok(())
-    }
-
-    /// Waits until no layer of the collection waits for clustering.
-    async fn settle(&self) -> Result<(), Failure> {
-        let watch = Stopwatch::start();
-        loop {
-            let stats = self.client.stats(Some(self.collection.clone())).await?;
-            if stats
-                .clustering
-                .is_none_or(|clustering| clustering.layers_waiting == 0)
-            {
-                return Ok(());
-            }
-            if watch.elapsed() > CLUSTERING_LIMIT {
-                let what = "layers still wait for clustering";
-                return Err(Failure::Timeout {
-                    what,
-                    seconds: CLUSTERING_LIMIT.as_secs(),
-                });
-            }
-            tokio::time::sleep(CLUSTERING_POLL).await;
-        }
     }
 
     /// The true answers, layer by layer.

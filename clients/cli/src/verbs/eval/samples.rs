@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 use wavekv_client::{ClientError, wire};
+use wavekv_trace::Trace;
 use wavekv_trace::compare::{self, Summary};
 use wavekv_trace::exact::Exact;
-use wavekv_trace::{Dtype, Trace};
 
-/// Two errors below this are both as good as none.
-const NEGLIGIBLE: f64 = 1e-3;
+use crate::answer::{Answer, calibrated};
 
 /// Everything measured of one mode.
 #[derive(Debug, Clone, Default)]
@@ -80,23 +79,7 @@ impl Samples {
     ) -> Result<(), ClientError> {
         let (heads, dim) = (trace.q_heads, trace.value_dim);
         let number = trace.layers[layer].number;
-        let out = floats("out", answer.out.as_ref(), &[1, heads, dim])?;
-        let lse = floats("lse", answer.lse.as_ref(), &[1, heads])?;
-        let report = answer
-            .report
-            .as_ref()
-            .ok_or_else(|| malformed("no report".into()))?;
-        for (field, found) in [
-            ("exact_mass", &report.exact_mass),
-            ("error_estimate", &report.error_estimate),
-        ] {
-            if found.len() != heads {
-                return Err(malformed(format!(
-                    "{} {field} for {heads} heads",
-                    found.len()
-                )));
-            }
-        }
+        let Answer { out, lse, report } = Answer::read(answer, heads, dim)?;
         let errors = compare::relative_errors(
             &out,
             &exact.out[row * heads * dim..(row + 1) * heads * dim],
@@ -141,7 +124,10 @@ impl Samples {
         let mut masses: Vec<f64> = heads.iter().map(|sample| sample.recalled_mass).collect();
         masses.sort_by(f64::total_cmp);
         let (worst_head, worst_head_error_mean) = worst_head(&heads);
-        let calibrated = heads.iter().filter(|sample| sample.calibrated()).count();
+        let calibrated = heads
+            .iter()
+            .filter(|sample| calibrated(sample.estimated_error, sample.error))
+            .count();
         let reads = || self.reads.iter().filter(|sample| of_layer(sample.layer));
         let share = |part: fn(&ReadSample) -> u64, whole: fn(&ReadSample) -> u64| {
             reads().map(part).sum::<u64>() as f64 / reads().map(whole).sum::<u64>() as f64
@@ -164,14 +150,6 @@ impl Samples {
             latency_p50_ms: latency.p50,
             latency_p99_ms: latency.p99,
         }
-    }
-}
-
-impl HeadSample {
-    fn calibrated(&self) -> bool {
-        let ratio = self.estimated_error / self.error;
-        (self.error < NEGLIGIBLE && self.estimated_error < NEGLIGIBLE)
-            || (0.5..=2.0).contains(&ratio)
     }
 }
 
@@ -199,34 +177,9 @@ fn worst_head(samples: &[HeadSample]) -> (String, f64) {
     }
 }
 
-fn floats(
-    field: &str,
-    tensor: Option<&wire::Tensor>,
-    shape: &[usize],
-) -> Result<Vec<f32>, ClientError> {
-    let tensor = tensor.ok_or_else(|| malformed(format!("no {field}")))?;
-    let expected: Vec<u32> = shape.iter().map(|&length| length as u32).collect();
-    let bytes = shape.iter().product::<usize>() * 4;
-    if tensor.dtype() != wire::Dtype::F32 || tensor.shape != expected || tensor.data.len() != bytes
-    {
-        let found = (
-            tensor.dtype().as_str_name(),
-            &tensor.shape,
-            tensor.data.len(),
-        );
-        return Err(malformed(format!(
-            "{field} is {found:?}, expected f32 {expected:?}"
-        )));
-    }
-    Ok(Dtype::F32.decode(&tensor.data))
-}
-
-fn malformed(what: String) -> ClientError {
-    ClientError::Protocol { what }
-}
-
 #[cfg(test)]
 mod tests {
+    use wavekv_trace::Dtype;
     use wavekv_trace::generate::{GenerateParameters, generate};
 
     use super::*;
@@ -307,40 +260,6 @@ mod tests {
                 ..samples.row("budget", Some(0))
             },
             row
-        );
-    }
-
-    #[test]
-    fn an_answer_of_another_shape_is_malformed() {
-        let trace = small();
-        let exact = trace.attend(&trace.layers[0], 0..1).unwrap();
-        let add = |answer: &wire::AttendOutcome| {
-            Samples::default()
-                .add(&trace, 0, &exact, 0, answer)
-                .unwrap_err()
-                .to_string()
-        };
-        let good = answer(&[0.0; 32], &[0.0; 2], 1.0, 0.0);
-        assert!(
-            add(&wire::AttendOutcome {
-                report: None,
-                ..good.clone()
-            })
-            .contains("no report")
-        );
-        assert!(
-            add(&wire::AttendOutcome {
-                lse: None,
-                ..good.clone()
-            })
-            .contains("no lse")
-        );
-        assert!(
-            add(&wire::AttendOutcome {
-                out: good.lse.clone(),
-                ..good
-            })
-            .contains("out is")
         );
     }
 }

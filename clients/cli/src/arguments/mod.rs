@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wavekv_client::Address;
 use wavekv_trace::Dtype;
 
-use crate::verbs::eval::Mode;
+use crate::mode::Mode;
 
 const EXIT_CODES: &str = "\
 Exit codes:

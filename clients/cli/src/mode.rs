@@ -1,4 +1,4 @@
-//! The modes that `eval` compares.
+//! The modes of Attend that verbs compare.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// What is compared when nothing else is asked for.
+    /// What `eval` compares when nothing else is asked for.
     pub(crate) const DEFAULTS: [Self; 6] = [
         Self::Exact,
         Self::RetroInfer,
