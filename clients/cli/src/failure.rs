@@ -1,5 +1,7 @@
 //! Why a command failed, and the exit code that says so.
 
+use std::path::PathBuf;
+
 use wavekv_client::ClientError;
 use wavekv_trace::generate::ParameterError;
 use wavekv_trace::{TraceError, exact};
@@ -22,6 +24,15 @@ pub(crate) enum Failure {
     /// A parameter of `generate` is out of range.
     #[error("{0}")]
     Parameter(#[from] ParameterError),
+    /// A report of another run cannot be read.
+    #[error("{path} is no report of wavekv bench: {fault}")]
+    Peers { path: PathBuf, fault: String },
+    /// A file cannot be read or written; the sentence names it.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// The plots cannot be drawn.
+    #[error("cannot draw the plots: {0}")]
+    Plot(String),
     /// A combination of arguments that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -39,11 +50,14 @@ impl Failure {
         match self {
             Self::Client(ClientError::Connect { .. } | ClientError::Lost { .. }) => 3,
             Self::Parameter(_)
+            | Self::Peers { .. }
             | Self::Usage(_)
             | Self::Exact(_)
             | Self::Trace(TraceError::Read(_) | TraceError::Malformed { .. }) => 2,
             Self::Client(_)
             | Self::Some { .. }
+            | Self::File(_)
+            | Self::Plot(_)
             | Self::Trace(TraceError::Write { .. })
             | Self::Timeout { .. }
             | Self::Interrupted => 1,

@@ -36,6 +36,17 @@ impl Mode {
         Self::Adaptive { target: 0.02 },
     ];
 
+    /// What `bench` measures when nothing else is asked for.
+    pub(crate) const MEASURED: [Self; 7] = [
+        Self::Exact,
+        Self::RetroInfer,
+        Self::Adaptive { target: 0.20 },
+        Self::Adaptive { target: 0.10 },
+        Self::Adaptive { target: 0.05 },
+        Self::Adaptive { target: 0.02 },
+        Self::Adaptive { target: 0.01 },
+    ];
+
     /// As the contract says it.
     pub(crate) fn wire(self) -> wire::AttendMode {
         let mode = match self {
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn modes_are_read_as_they_are_written() {
-        for mode in Mode::DEFAULTS {
+        for mode in Mode::DEFAULTS.into_iter().chain(Mode::MEASURED) {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
     }

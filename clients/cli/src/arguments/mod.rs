@@ -1,5 +1,7 @@
 //! Every verb and flag, declared once with its help.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,8 @@ use wavekv_client::Address;
 use wavekv_trace::Dtype;
 
 use crate::mode::Mode;
+
+pub(crate) use bench::Bench;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +49,8 @@ pub(crate) enum Verb {
     Generate(Generate),
     /// Replay a trace's queries against the daemon and compare each mode with exact attention in f64
     Eval(Eval),
+    /// Measure time, bytes and error of each mode on contexts of growing length; writes a page, plots and JSON
+    Bench(Bench),
     /// Sizes of the daemon
     Stats,
 }
@@ -219,6 +225,8 @@ mod tests {
                 "unix:/path/to.sock or http://host:port",
             ),
             ("wavekv eval t --mode fast", "exact, retroinfer"),
+            ("wavekv bench", "--out <DIR>"),
+            ("wavekv bench --out d --traces-only", "<TRACE>"),
             ("wavekv generate t --dtype f8", "expected bf16, f16 or f32"),
             (
                 "wavekv ingest t --name n --tokens-per-insert 0",

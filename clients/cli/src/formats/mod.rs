@@ -1,5 +1,6 @@
 //! Answers as tables, sentences and JSON. Nothing here makes a request or writes to the terminal.
 
+pub(crate) mod bench;
 pub(crate) mod collections;
 pub(crate) mod eval;
 pub(crate) mod stats;

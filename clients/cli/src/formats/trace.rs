@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wavekv_trace::Trace;
+use wavekv_trace::generate::Generator;
 
 /// The numbers of a trace.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) model: String,
     pub(crate) text: String,
@@ -36,6 +37,24 @@ impl Summary {
             dtype: trace.dtype.to_string(),
             scale: trace.scale,
             queries: trace.q_positions.len(),
+        }
+    }
+
+    /// Of the first layer of a trace that is not made as a whole.
+    pub(crate) fn of_generated(generator: &Generator) -> Self {
+        let geometry = generator.geometry();
+        Self {
+            model: "generated".into(),
+            text: generator.text(),
+            tokens: generator.parameters().tokens,
+            layers: vec![0],
+            q_heads: geometry.q_heads,
+            kv_heads: geometry.kv_heads,
+            head_dim: geometry.head_dim,
+            value_dim: geometry.value_dim,
+            dtype: geometry.dtype.to_string(),
+            scale: geometry.scale,
+            queries: generator.q_positions().len(),
         }
     }
 }

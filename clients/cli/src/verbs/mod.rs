@@ -1,5 +1,6 @@
 //! One file per verb: it makes the requests and hands the answers to `formats`.
 
+mod bench;
 mod collections;
 pub(crate) mod eval;
 mod generate;
@@ -22,6 +23,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Generate(generate) => generate::run(&generate, json),
         Verb::Ingest(ingest) => ingest::run(&address, &ingest, json).await,
         Verb::Eval(eval) => eval::run(&address, &eval, json).await,
+        Verb::Bench(bench) => bench::run(&address, &bench, json).await,
         Verb::Stats => stats::run(&Client::connect(&address).await?, json).await,
         Verb::Collections(verb) => {
             let client = Client::connect(&address).await?;

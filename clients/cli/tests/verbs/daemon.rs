@@ -64,6 +64,14 @@ struct Collection {
     layers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+fn dtype(dtype: wire::Dtype) -> Dtype {
+    match dtype {
+        wire::Dtype::Bf16 => Dtype::Bf16,
+        wire::Dtype::Unspecified | wire::Dtype::F16 => Dtype::F16,
+        wire::Dtype::F32 => Dtype::F32,
+    }
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 fn name(collection: Option<&wire::CollectionRef>) -> Result<String, Status> {
@@ -74,7 +82,8 @@ fn name(collection: Option<&wire::CollectionRef>) -> Result<String, Status> {
 
 impl Collection {
     fn length(&self, layer: usize) -> u32 {
-        let row = self.geometry.kv_heads * self.geometry.head_dim * 2;
+        let element = dtype(self.geometry.dtype()).size() as u32;
+        let row = self.geometry.kv_heads * self.geometry.head_dim * element;
         self.layers[layer].0.len() as u32 / row
     }
 
@@ -111,7 +120,7 @@ impl Collection {
         let stored = Stored {
             k,
             v,
-            dtype: Dtype::F16,
+            dtype: dtype(g.dtype()),
             order: Order::TokensMajor,
             tokens: tokens as usize,
             kv_heads: g.kv_heads as usize,
@@ -319,9 +328,14 @@ impl DataService for State {
 impl AdminService for State {
     async fn stats(&self, _: Request<wire::StatsRequest>) -> Answer<wire::StatsResponse> {
         let (version, isa) = ("0".into(), "fake".into());
+        let memory = wire::MemoryStats {
+            budget_bytes: 64 << 20,
+            used_bytes: 0,
+        };
         Ok(Response::new(wire::StatsResponse {
             version,
             isa,
+            memory: Some(memory),
             ..Default::default()
         }))
     }

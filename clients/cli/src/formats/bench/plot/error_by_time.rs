@@ -1,0 +1,19 @@
+//! How exact an answer is for the time that it takes. Of other systems' sweeps, the settings that no other beats.
+
+use super::axis;
+use super::panel::Panel;
+use super::scale::Scale;
+use super::series;
+use crate::formats::bench::report::Report;
+
+pub(super) fn panel(report: &Report) -> Panel {
+    let series = series::by_context(report, |point| {
+        Some((point.latency_p50_ms, axis::floored(point.error_mean?)))
+    });
+    Panel {
+        title: "Error against time",
+        x: axis::milliseconds(Scale::around(axis::all(&series, |(x, _)| x))),
+        y: axis::error(&series),
+        series,
+    }
+}

@@ -1,0 +1,184 @@
+//! What is drawn in one colour and has one line of a legend.
+
+use plotters::style::RGBColor;
+
+use crate::formats::bench::report::{Context, Point, Report};
+
+/// Told apart by the colour-blind too: the palette of Okabe and Ito, without its yellow, which white swallows.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 0, 0),
+];
+pub(super) const GREY: RGBColor = RGBColor(130, 130, 130);
+
+/// The colour of the series or the context with this number.
+pub(super) fn colour(number: usize) -> RGBColor {
+    COLOURS[number % COLOURS.len()]
+}
+
+/// How a point looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    None,
+    Dot,
+    Ring,
+    Square,
+    Triangle,
+    Cross,
+}
+
+/// How points are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    None,
+    Line,
+    Dashes,
+}
+
+/// Points that belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Series {
+    pub(super) label: String,
+    pub(super) colour: RGBColor,
+    pub(super) mark: Mark,
+    pub(super) join: Join,
+    /// In the units of the axes; joined in this order.
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// A colour for each context, a look for each family of methods. `place` gives a point its coordinates, or none.
+pub(super) fn by_context(report: &Report, place: fn(&Point) -> Option<(f64, f64)>) -> Vec<Series> {
+    let contexts = report.contexts.iter().enumerate();
+    contexts
+        .flat_map(|(number, context)| of_context(context, colour(number), place))
+        .collect()
+}
+
+fn of_context(
+    context: &Context,
+    colour: RGBColor,
+    place: fn(&Point) -> Option<(f64, f64)>,
+) -> Vec<Series> {
+    let mut all: Vec<Series> = Vec::new();
+    for point in &context.points {
+        let Some(at) = place(point) else { continue };
+        let label = format!("{}: {}", length(context), family(point));
+        if let Some(series) = all.iter_mut().find(|series| series.label == label) {
+            series.points.push(at);
+            continue;
+        }
+        let (mark, join) = look(&point.system, point.family());
+        all.push(Series {
+            label,
+            colour,
+            mark,
+            join,
+            points: vec![at],
+        });
+    }
+    for series in &mut all {
+        if series.join == Join::Dashes {
+            series.points = front(std::mem::take(&mut series.points));
+        }
+        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    all
+}
+
+fn family(point: &Point) -> String {
+    if point.is_ours() {
+        point.family().to_owned()
+    } else {
+        format!("{} {}", point.system, point.family())
+    }
+}
+
+fn look(system: &str, family: &str) -> (Mark, Join) {
+    match (system, family) {
+        ("wavekv", "adaptive") => (Mark::Dot, Join::Line),
+        ("wavekv", "budget") => (Mark::Ring, Join::None),
+        ("wavekv", "retroinfer") => (Mark::Triangle, Join::None),
+        ("wavekv", _) => (Mark::Square, Join::None),
+        (_, "ivf") => (Mark::Ring, Join::Dashes),
+        (_, "hnsw") => (Mark::Triangle, Join::Dashes),
+        _ => (Mark::Cross, Join::None),
+    }
+}
+
+/// Of a sweep over settings, the points that no other beats in both coordinates, by the first.
+fn front(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut best = f64::INFINITY;
+    points.retain(|&(_, y)| {
+        let better = y < best;
+        best = best.min(y);
+        better
+    });
+    points
+}
+
+/// A context by its length where that says enough, else by its name.
+fn length(context: &Context) -> String {
+    if context.is_generated() {
+        tokens(context.trace.tokens as f64)
+    } else {
+        context.name.clone()
+    }
+}
+
+/// A length in tokens, as short as it can be said.
+pub(super) fn tokens(count: f64) -> String {
+    let count = count.round() as u64;
+    if count >= 1 << 20 && count.is_multiple_of(1 << 20) {
+        format!("{}M", count >> 20)
+    } else if count >= 1 << 10 && count.is_multiple_of(1 << 10) {
+        format!("{}K", count >> 10)
+    } else {
+        count.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::bench::sample;
+
+    #[test]
+    fn a_context_has_one_colour_and_a_family_one_look() {
+        let place = |point: &Point| Some((point.latency_p50_ms, point.error_mean?));
+        let series = by_context(&sample::report_with_peers(), place);
+        let labels: Vec<&str> = series.iter().map(|series| series.label.as_str()).collect();
+        let expected = [
+            "8K: exact",
+            "8K: retroinfer",
+            "8K: adaptive",
+            "8K: pytorch sdpa",
+            "8K: pytorch eager",
+            "8K: faiss ivf",
+            "8K: faiss hnsw",
+        ];
+        assert_eq!(labels[..7], expected);
+        assert_eq!(labels[7], "128K: exact");
+        assert!(series[0].colour == series[6].colour && series[0].colour != series[7].colour);
+        assert_eq!(series[2].points.len(), 2);
+        assert_eq!((series[2].mark, series[9].mark), (Mark::Dot, Mark::Dot));
+    }
+
+    #[test]
+    fn a_front_goes_down_only() {
+        let points = vec![(3.0, 0.2), (1.0, 0.5), (2.0, 0.6), (4.0, 0.3), (5.0, 0.1)];
+        assert_eq!(front(points), [(1.0, 0.5), (3.0, 0.2), (5.0, 0.1)]);
+        assert!(front(vec![]).is_empty());
+    }
+
+    #[test]
+    fn lengths_are_short() {
+        let shown = [8192.0, 4_194_304.0, 8180.0, 1536.0].map(tokens);
+        assert_eq!(shown, ["8K", "4M", "8180", "1536"]);
+    }
+}

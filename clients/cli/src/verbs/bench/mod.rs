@@ -1,0 +1,179 @@
+//! `wavekv bench`: time, bytes and error of each mode of Attend on contexts of growing length, through a running daemon.
+//!
+//! `source.rs` has K, V and Q, `questions.rs` what is asked, `build.rs` stores, `ask.rs` measures, `tally.rs` adds up;
+//! `bandwidth.rs` measures the machine, `peers.rs` reads what others measured; `formats/bench` makes the files.
+//!
+//! All of a run is on the same data, and K and V are never in this process as a whole.
+
+mod ask;
+mod bandwidth;
+mod build;
+mod peers;
+mod questions;
+mod source;
+mod tally;
+
+use std::path::Path;
+
+use wavekv_client::{Address, Client, wire};
+
+use ask::Asking;
+use build::Builder;
+use source::{Recipe, Source};
+
+use crate::arguments::Bench;
+use crate::failure::Failure;
+use crate::formats::bench::{self as format, Context, Daemon, Machine, Report};
+use crate::mode::Mode;
+use crate::stopwatch::unique_suffix;
+use crate::{formats, output, upload};
+
+pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<(), Failure> {
+    let recipes = Recipe::all(bench);
+    let client = Client::connect(address).await?;
+    let stats = client.stats(None).await?;
+    // What cannot be measured is said before an hour of measuring.
+    let mut summaries = Vec::new();
+    for recipe in &recipes {
+        let source = recipe.open()?;
+        fits(&source, stats.memory.unwrap_or_default())?;
+        summaries.push(source.summary());
+    }
+    let peers = peers::read(&bench.peers, &summaries)?;
+    fs_err::create_dir_all(&bench.out)?;
+
+    let mut report = Report {
+        command: formats::command(std::env::args()),
+        machine: machine(),
+        daemon: Some(Daemon {
+            version: stats.version,
+            isa: stats.isa,
+        }),
+        contexts: Vec::new(),
+        peers: Vec::new(),
+    };
+    for recipe in &recipes {
+        let context = context(&client, &recipe.open()?, bench).await?;
+        if !json {
+            output::text(&format!("{}\n", format::table(&report.machine, &context)));
+        }
+        report.contexts.push(context);
+    }
+    for peers in &peers {
+        report.take_in(peers);
+    }
+    write(&bench.out, &report)?;
+    if json {
+        output::json(&report);
+    } else {
+        output::text(&format!(
+            "{}\nwrote {}",
+            format::LEGEND,
+            bench.out.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Stores a source in a collection of its own, asks, and removes it.
+async fn context(client: &Client, source: &Source, bench: &Bench) -> Result<Context, Failure> {
+    let name = format!("wavekv-bench-{}", unique_suffix());
+    let collection = upload::collection("default", &name);
+    let measured = tokio::select! {
+        measured = Box::pin(measure(client, source, &collection, bench)) => measured,
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+    };
+    let removed = client.delete(collection).await;
+    let context = measured?;
+    removed?;
+    Ok(context)
+}
+
+async fn measure(
+    client: &Client,
+    source: &Source,
+    collection: &wire::CollectionRef,
+    bench: &Bench,
+) -> Result<Context, Failure> {
+    let queries = bench.queries as usize;
+    let checked = (bench.checked as usize).min(queries.div_ceil(source.layers()));
+    let (build, questions) = Builder::new(client, source, collection)
+        .run(checked)
+        .await?;
+    let modes = modes(&bench.modes);
+    let asking = Asking {
+        client,
+        source,
+        collection,
+        questions: &questions,
+        modes: &modes,
+        queries,
+        warm_up: bench.warm_up as usize,
+    };
+    Ok(Context {
+        name: source.name(),
+        trace: source.summary(),
+        layer_bytes: (source.tokens() * source.geometry().token_bytes()) as u64,
+        build: Some(build),
+        points: asking.run().await?,
+    })
+}
+
+/// With `exact`, which the others are compared with.
+fn modes(asked: &[Mode]) -> Vec<Mode> {
+    if asked.is_empty() {
+        return Mode::MEASURED.to_vec();
+    }
+    let others = asked.iter().copied().filter(|mode| *mode != Mode::Exact);
+    std::iter::once(Mode::Exact).chain(others).collect()
+}
+
+/// Whether K and V of a source have a place in the daemon: better said before they are sent.
+fn fits(source: &Source, memory: wire::MemoryStats) -> Result<(), Failure> {
+    let left = memory.budget_bytes.saturating_sub(memory.used_bytes);
+    let bytes = source.tokens() * source.layers() * source.geometry().token_bytes();
+    if bytes as u64 <= left {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{} has {} of K and V, expected at most the {} that the daemon has left: start it with a larger memory.budget",
+        source.name(),
+        formats::size(bytes as u64),
+        formats::size(left),
+    )))
+}
+
+fn machine() -> Machine {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    Machine {
+        cpu: model.map_or_else(|| "unknown CPU".into(), |(_, name)| name.trim().into()),
+        threads,
+        read_bytes_per_second: Some(bandwidth::measure(threads)),
+        buffer_bytes: Some(bandwidth::BUFFER_BYTES as u64),
+    }
+}
+
+fn write(out: &Path, report: &Report) -> Result<(), Failure> {
+    fs_err::write(out.join("bench.md"), format::page(report, "bench.svg"))?;
+    fs_err::write(out.join("bench.svg"), format::plots(report)?)?;
+    let json = serde_json::to_vec_pretty(report).map_err(std::io::Error::from)?;
+    fs_err::write(out.join("bench.json"), json)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_is_always_measured_and_first() {
+        let adaptive = Mode::Adaptive { target: 0.05 };
+        assert_eq!(modes(&[adaptive]), [Mode::Exact, adaptive]);
+        assert_eq!(modes(&[adaptive, Mode::Exact]), [Mode::Exact, adaptive]);
+        assert_eq!(modes(&[]), Mode::MEASURED);
+    }
+}
