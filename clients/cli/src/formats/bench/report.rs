@@ -77,6 +77,8 @@ pub(crate) struct Point {
     pub(crate) system: String,
     /// Its mode or setting; the first word (up to a colon or a space) names the family.
     pub(crate) method: String,
+    /// Whether it computes all tokens, so that nothing but rounding makes its error.
+    pub(crate) exact: bool,
     /// Timed.
     pub(crate) queries: usize,
     pub(crate) latency_p50_ms: f64,

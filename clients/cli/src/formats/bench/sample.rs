@@ -89,6 +89,7 @@ fn point(system: &str, method: &str, error: f64, ms: f64, share: Option<f64>) ->
     Point {
         system: system.into(),
         method: method.into(),
+        exact: method == "exact" || system == "pytorch",
         queries: 128,
         latency_p50_ms: ms,
         latency_p99_ms: ms * 2.0,

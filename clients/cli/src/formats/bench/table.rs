@@ -30,7 +30,7 @@ bytes: of K, V and meta index that the daemon reads, as a share of full attentio
 steady, retrieved, estimated: tokens of the zones a query and KV head; what is in none is ignored.
 ms: one attend call of one query token and one layer, as the client sees it, over gRPC; other systems in their own process.
 exact /: the time of exact mode divided by this time.
-pytorch /, faiss /: the time of that system's fastest setting that is no less exact (0.01 passes as exact) divided by this time.";
+pytorch /, faiss /: the time of that system's fastest setting that computes all tokens or has no larger e mean, divided by this time.";
 
 /// For a terminal.
 pub(crate) fn table(machine: &Machine, context: &Context) -> String {
@@ -83,7 +83,8 @@ pub(super) fn points(context: &Context, markdown: bool) -> String {
     for point in &context.points {
         let mut cells = cells(context, point);
         cells.extend(systems.iter().map(|system| {
-            let rival = rivals::best(context, system, point).filter(|_| point.is_ours());
+            let rival =
+                rivals::fastest(context, system, point.error_mean).filter(|_| point.is_ours());
             ratio(rival, point)
         }));
         table.add_row(cells);

@@ -72,6 +72,7 @@ impl Tally {
         Point {
             system: "wavekv".into(),
             method: mode.to_string(),
+            exact: mode == Mode::Exact,
             queries,
             latency_p50_ms: latency.p50,
             latency_p99_ms: latency.p99,

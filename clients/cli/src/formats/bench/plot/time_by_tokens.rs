@@ -72,13 +72,11 @@ fn others(contexts: &[&Context]) -> Vec<Series> {
             let fastest = |context: &Context, error| {
                 rivals::fastest(context, system, error).map(|point| point.latency_p50_ms)
             };
-            let exact = contexts
-                .iter()
-                .any(|c| fastest(c, rivals::AS_EXACT).is_some());
+            let exact = contexts.iter().any(|c| fastest(c, None).is_some());
             let (label, error) = if exact {
-                (format!("{system}, exact"), rivals::AS_EXACT)
+                (format!("{system}, exact"), None)
             } else {
-                (format!("{system}, error ≤ {LOOSE}"), LOOSE)
+                (format!("{system}, error ≤ {LOOSE}"), Some(LOOSE))
             };
             line(label, contexts, Join::Dashes, |context| {
                 fastest(context, error)

@@ -1,0 +1,11 @@
+#!/bin/bash
+# Makes the Python environment of the peers, once, in the build folder, and prints where its python is.
+#
+#   benches/peers/venv.sh [FOLDER]     FOLDER: target/peers-venv unless given
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+folder=${1:-${CARGO_TARGET_DIR:-target}/peers-venv}
+
+[[ -x "$folder/bin/python" ]] || python3 -m venv "$folder" >&2
+"$folder/bin/pip" install --quiet --requirement benches/peers/requirements.txt >&2
+echo "$folder/bin/python"
