@@ -111,28 +111,25 @@ pub(crate) struct Zones {
 }
 
 impl Report {
-    /// Takes in the points of `peers` on the contexts that are the same; the number of those.
-    pub(crate) fn take_in(&mut self, peers: &Self) -> usize {
-        let mut same = 0;
-        for context in &mut self.contexts {
-            for theirs in &peers.contexts {
-                if theirs.trace == context.trace {
-                    context.points.extend(theirs.points.iter().cloned());
-                    same += 1;
-                }
-            }
+    /// Where its points come from, for a report that takes them in.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            command: self.command.clone(),
+            machine: self.machine.clone(),
         }
-        if same > 0 {
-            self.peers.push(Origin {
-                command: peers.command.clone(),
-                machine: peers.machine.clone(),
-            });
-        }
-        same
     }
 }
 
 impl Context {
+    /// Takes in the points of `peers` on the same context, if they have any.
+    pub(crate) fn take_in(&mut self, peers: &Report) {
+        for theirs in &peers.contexts {
+            if theirs.trace == self.trace {
+                self.points.extend(theirs.points.iter().cloned());
+            }
+        }
+    }
+
     /// The daemon's exact mode.
     pub(crate) fn exact(&self) -> Option<&Point> {
         self.points

@@ -8,7 +8,7 @@ use crate::stopwatch::Stopwatch;
 /// Much larger than the caches.
 pub(super) const BUFFER_BYTES: usize = 512 << 20;
 /// For all passes; there are two at least.
-const TIME: Duration = Duration::from_millis(500);
+const TIME: Duration = Duration::from_secs(1);
 /// Sums that run side by side, so that adding never waits.
 const LANES: usize = 32;
 

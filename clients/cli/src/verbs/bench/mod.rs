@@ -50,17 +50,17 @@ pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<
             isa: stats.isa,
         }),
         contexts: Vec::new(),
-        peers: Vec::new(),
+        peers: peers.iter().map(Report::origin).collect(),
     };
     for recipe in &recipes {
-        let context = context(&client, &recipe.open()?, bench).await?;
+        let mut context = context(&client, &recipe.open()?, bench).await?;
+        for peers in &peers {
+            context.take_in(peers);
+        }
         if !json {
             output::text(&format!("{}\n", format::table(&report.machine, &context)));
         }
         report.contexts.push(context);
-    }
-    for peers in &peers {
-        report.take_in(peers);
     }
     write(&bench.out, &report)?;
     if json {

@@ -119,9 +119,12 @@ fn mark<'b, C: Clone + 'static>(series: &Series, at: C) -> Option<DynElement<'b,
         Mark::Ring => Circle::new(at, MARK, colour.stroke_width(2)).into_dyn(),
         Mark::Triangle => TriangleMarker::new(at, MARK + 1, colour.filled()).into_dyn(),
         Mark::Cross => Cross::new(at, MARK, colour.stroke_width(2)).into_dyn(),
-        Mark::Square => {
-            let square = Rectangle::new([(-MARK, -MARK), (MARK, MARK)], colour.filled());
-            (EmptyElement::at(at) + square).into_dyn()
-        }
+        Mark::Square => square(at, colour.filled()),
+        Mark::Frame => square(at, colour.stroke_width(2)),
     })
+}
+
+fn square<'b, C: Clone + 'static>(at: C, style: ShapeStyle) -> DynElement<'b, Svg<'b>, C> {
+    let square = Rectangle::new([(-MARK, -MARK), (MARK, MARK)], style);
+    (EmptyElement::at(at) + square).into_dyn()
 }

@@ -4,8 +4,9 @@ use plotters::style::RGBColor;
 
 use crate::formats::bench::report::{Context, Point, Report};
 
-/// Told apart by the colour-blind too: the palette of Okabe and Ito, without its yellow, which white swallows.
-const COLOURS: [RGBColor; 7] = [
+/// Told apart by the colour-blind too: the palette of Okabe and Ito, without its yellow, which white swallows, and two
+/// dark ones of Tol's.
+const COLOURS: [RGBColor; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -13,6 +14,8 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
+    RGBColor(136, 34, 85),
+    RGBColor(17, 119, 51),
 ];
 pub(super) const GREY: RGBColor = RGBColor(130, 130, 130);
 
@@ -28,6 +31,7 @@ pub(super) enum Mark {
     Dot,
     Ring,
     Square,
+    Frame,
     Triangle,
     Cross,
 }
@@ -70,9 +74,12 @@ fn of_context(
         let label = format!("{}: {}", length(context), family(point));
         if let Some(series) = all.iter_mut().find(|series| series.label == label) {
             series.points.push(at);
+            if !point.is_ours() {
+                series.points = front(std::mem::take(&mut series.points));
+            }
             continue;
         }
-        let (mark, join) = look(&point.system, point.family());
+        let (mark, join) = look(point);
         all.push(Series {
             label,
             colour,
@@ -82,35 +89,33 @@ fn of_context(
         });
     }
     for series in &mut all {
-        if series.join == Join::Dashes {
-            series.points = front(std::mem::take(&mut series.points));
-        }
-        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        series.points.sort_by(|a, b| b.1.total_cmp(&a.1));
     }
     all
 }
 
+/// Ours by the kind of mode; others by system, and by method where that is a choice between errors.
 fn family(point: &Point) -> String {
-    if point.is_ours() {
-        point.family().to_owned()
-    } else {
-        format!("{} {}", point.system, point.family())
+    match (point.is_ours(), point.exact) {
+        (true, _) => point.family().to_owned(),
+        (false, true) => point.system.clone(),
+        (false, false) => format!("{} {}", point.system, point.family()),
     }
 }
 
-fn look(system: &str, family: &str) -> (Mark, Join) {
-    match (system, family) {
-        ("wavekv", "adaptive") => (Mark::Dot, Join::Line),
-        ("wavekv", "budget") => (Mark::Ring, Join::None),
-        ("wavekv", "retroinfer") => (Mark::Triangle, Join::None),
-        ("wavekv", _) => (Mark::Square, Join::None),
-        (_, "ivf") => (Mark::Ring, Join::Dashes),
-        (_, "hnsw") => (Mark::Triangle, Join::Dashes),
-        _ => (Mark::Cross, Join::None),
+fn look(point: &Point) -> (Mark, Join) {
+    match (point.is_ours(), point.family()) {
+        (true, "adaptive") => (Mark::Dot, Join::Line),
+        (true, "budget") => (Mark::Ring, Join::None),
+        (true, "retroinfer") => (Mark::Triangle, Join::None),
+        (true, _) => (Mark::Square, Join::None),
+        (false, "ivf") => (Mark::Ring, Join::Dashes),
+        (false, "hnsw") => (Mark::Frame, Join::Dashes),
+        (false, _) => (Mark::Cross, Join::None),
     }
 }
 
-/// Of a sweep over settings, the points that no other beats in both coordinates, by the first.
+/// Of another system's settings, the points that no other beats in both coordinates, by the first.
 fn front(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut best = f64::INFINITY;
@@ -157,16 +162,15 @@ mod tests {
             "8K: exact",
             "8K: retroinfer",
             "8K: adaptive",
-            "8K: pytorch sdpa",
-            "8K: pytorch eager",
+            "8K: pytorch",
             "8K: faiss ivf",
             "8K: faiss hnsw",
         ];
-        assert_eq!(labels[..7], expected);
-        assert_eq!(labels[7], "128K: exact");
-        assert!(series[0].colour == series[6].colour && series[0].colour != series[7].colour);
+        assert_eq!(labels[..6], expected);
+        assert_eq!(labels[6], "128K: exact");
+        assert!(series[0].colour == series[5].colour && series[0].colour != series[6].colour);
         assert_eq!(series[2].points.len(), 2);
-        assert_eq!((series[2].mark, series[9].mark), (Mark::Dot, Mark::Dot));
+        assert_eq!((series[2].mark, series[8].mark), (Mark::Dot, Mark::Dot));
     }
 
     #[test]
