@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// A report of another run cannot be read.
     #[error("{path} is no report of wavekv bench: {fault}")]
     Peers { path: PathBuf, fault: String },
-    /// A file cannot be read or written; the sentence names it.
+    /// A file cannot be written; the sentence names it.
     #[error("{0}")]
     File(#[from] std::io::Error),
     /// The plots cannot be drawn.

@@ -16,7 +16,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the daemon refused, its answer failed, or a file cannot be written
-  2  wrong usage, or a file that is no trace
+  2  wrong usage, or a file that is no trace or no report
   3  cannot connect to the daemon, or the connection broke";
 
 /// The command line of WaveKV, a KV-cache storage daemon with a vector-database API.

@@ -68,6 +68,7 @@ pub(crate) struct Build {
     pub(crate) clusters: u64,
     pub(crate) payload_bytes: u64,
     pub(crate) meta_index_bytes: u64,
+    pub(crate) code_bytes: u64,
 }
 
 /// One way to answer the queries of a context, one query token of one layer a call.
@@ -106,6 +107,7 @@ pub(crate) struct Point {
 pub(crate) struct Zones {
     pub(crate) steady: f64,
     pub(crate) retrieved: f64,
+    pub(crate) coded: f64,
     pub(crate) estimated: f64,
     pub(crate) ignored: f64,
 }

@@ -78,7 +78,8 @@ fn context(tokens: usize, factor: f64) -> Context {
             tokens_times_kv_heads_per_second: tokens as f64 * 4.0,
             clusters: tokens as u64 / 2,
             payload_bytes: tokens as u64 * 4096,
-            meta_index_bytes: tokens as u64 * 1024,
+            meta_index_bytes: tokens as u64 * 256,
+            code_bytes: tokens as u64 * 1024,
         }),
         points: modes
             .map(|(method, error, ms, share)| {
@@ -108,6 +109,7 @@ fn point(system: &str, method: &str, error: f64, ms: f64, share: Option<f64>) ->
         zones: share.map(|share| Zones {
             steady: 68.0,
             retrieved: share * 1000.0,
+            coded: share * 2000.0,
             estimated: 1000.0,
             ignored: 0.0,
         }),

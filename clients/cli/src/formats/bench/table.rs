@@ -6,7 +6,7 @@ use super::report::{Context, Machine, Point};
 use super::rivals;
 use crate::formats;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "system",
     "method",
     "e mean",
@@ -16,6 +16,7 @@ const HEADER: [&str; 13] = [
     "bytes",
     "steady",
     "retrieved",
+    "coded",
     "estimated",
     "ms p50",
     "ms p99",
@@ -26,8 +27,8 @@ const HEADER: [&str; 13] = [
 pub(crate) const LEGEND: &str = "\
 e: |out - exact| / |exact| per checked query and query head, exact in f64. estimated e: the mean of what the answers say themselves.
 calibrated: errors that the estimate is within a factor 2 of, or both below 0.001.
-bytes: of K, V and meta index that the daemon reads, as a share of full attention's.
-steady, retrieved, estimated: tokens of the zones a query and KV head; what is in none is ignored.
+bytes: of K, V, codes and meta index that the daemon reads, as a share of full attention's.
+steady, retrieved, coded, estimated: tokens of the zones a query and KV head; what is in none is ignored.
 ms: one attend call of one query token and one layer, as the client sees it, over gRPC; other systems in their own process.
 exact /: the time of exact mode divided by this time.
 pytorch /, faiss /: the time of that system's fastest setting that computes all tokens or has no larger e mean, divided by this time.";
@@ -49,12 +50,13 @@ pub(super) fn sentences(machine: &Machine, context: &Context) -> Vec<String> {
     if let Some(build) = context.build {
         sentences.push(format!(
             "Stored in {:.2} s and clustered after {:.2} s: {:.2} million tokens x KV heads a second. \
-             {} clusters; the meta index is {} of K and V.",
+             {} clusters; the meta index is {} of K and V, codes are {}.",
             build.insert_seconds,
             build.seconds,
             build.tokens_times_kv_heads_per_second / 1e6,
             build.clusters,
             formats::percent(build.meta_index_bytes as f64 / build.payload_bytes as f64),
+            formats::percent(build.code_bytes as f64 / build.payload_bytes as f64),
         ));
     }
     if let (Some(exact), Some(machine)) = (context.exact(), machine.read_bytes_per_second) {
@@ -107,6 +109,7 @@ fn cells(context: &Context, point: &Point) -> Vec<String> {
         share(point.byte_share),
         zone(zones.map(|zones| zones.steady)),
         zone(zones.map(|zones| zones.retrieved)),
+        zone(zones.map(|zones| zones.coded)),
         zone(zones.map(|zones| zones.estimated)),
         format!("{:.2}", point.latency_p50_ms),
         format!("{:.2}", point.latency_p99_ms),
@@ -134,7 +137,7 @@ mod tests {
         for part in [
             "generated-8192: 8192 tokens, layers [0], 32 query heads on 8 KV heads",
             "Stored in 0.50 s and clustered after 2.00 s: 0.03 million tokens x KV heads a second",
-            "the meta index is 25.0 % of K and V",
+            "the meta index is 6.2 % of K and V, codes are 25.0 %",
             "Exact mode reads 25.8 GB a second: 80.7 % of what the memory gives",
             "pytorch /",
             "faiss /",
@@ -161,7 +164,7 @@ mod tests {
         let rows = points(&report.contexts[0], true);
         let line = rows.lines().find(|line| line.contains("hnsw")).unwrap();
         assert!(line.matches(" - |").count() >= 6, "{line}");
-        let even = rows.lines().all(|line| line.matches('|').count() == 16);
+        let even = rows.lines().all(|line| line.matches('|').count() == 17);
         assert!(even, "{rows}");
     }
 }

@@ -137,6 +137,7 @@ impl<'a> Builder<'a> {
             clusters: index.clusters,
             payload_bytes: index.payload_bytes,
             meta_index_bytes: index.meta_index_bytes,
+            code_bytes: index.code_bytes,
         })
     }
 }

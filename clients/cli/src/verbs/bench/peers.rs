@@ -16,7 +16,7 @@ fn one(path: &Path, contexts: &[Summary]) -> Result<Report, Failure> {
         path: path.to_owned(),
         fault,
     };
-    let bytes = fs_err::read(path)?;
+    let bytes = fs_err::read(path).map_err(|error| refuse(error.to_string()))?;
     let report: Report =
         serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
     let mut theirs = report.contexts.iter().map(|context| &context.trace);
@@ -52,7 +52,9 @@ mod tests {
         let sentence = read(&paths, &[other]).unwrap_err().to_string();
         assert!(sentence.contains("none of its contexts"), "{sentence}");
         fs_err::write(&path, "{}").unwrap();
-        let failure = read(&paths, &[]).unwrap_err();
-        assert!(failure.to_string().contains("missing field") && failure.exit_code() == 2);
+        for (path, fault) in [(path, "missing field"), ("/no/such".into(), "No such file")] {
+            let failure = read(&[path], &[]).unwrap_err();
+            assert!(failure.to_string().contains(fault) && failure.exit_code() == 2);
+        }
     }
 }

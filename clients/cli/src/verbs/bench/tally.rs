@@ -18,8 +18,8 @@ pub(super) struct Tally {
     checked_queries: usize,
     bytes_read: u64,
     full_bytes: u64,
-    /// Steady, retrieved, estimated, ignored; over queries and KV heads.
-    tokens: [u64; 4],
+    /// Steady, retrieved, coded, estimated, ignored; over queries and KV heads.
+    tokens: [u64; 5],
 }
 
 impl Tally {
@@ -50,6 +50,7 @@ impl Tally {
         let tokens = [
             report.steady_tokens,
             report.retrieved_tokens,
+            report.coded_tokens,
             report.estimated_tokens,
             report.ignored_tokens,
         ];
@@ -66,7 +67,7 @@ impl Tally {
         let error = Summary::of(self.checked.iter().map(|&(error, _)| error).collect());
         let good = |&&(error, estimate): &&(f64, f64)| calibrated(estimate, error);
         let good = self.checked.iter().filter(good).count();
-        let [steady, retrieved, estimated, ignored] = self
+        let [steady, retrieved, coded, estimated, ignored] = self
             .tokens
             .map(|sum| sum as f64 / (queries * kv_heads) as f64);
         Point {
@@ -88,6 +89,7 @@ impl Tally {
             zones: Some(Zones {
                 steady,
                 retrieved,
+                coded,
                 estimated,
                 ignored,
             }),
