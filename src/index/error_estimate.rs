@@ -12,7 +12,7 @@
 //! reading it.
 //!
 //! Errors of clusters are mostly, not wholly, independent: the estimate is the root of the sum of their squares and of the
-//! square of [`COHERENCE`] times their sum. Without that part it was short by a factor of 2 to 3 where thousands of
+//! square of `COHERENCE` times their sum. Without that part it was short by a factor of 2 to 3 where thousands of
 //! clusters make up a flat head's answer.
 
 use wavekv_kernels::{Accumulator, Appraise, Clusters, ShapeError, Spreads};

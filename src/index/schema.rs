@@ -47,7 +47,7 @@ pub const POSITION_BOUNDS: ColumnId = ColumnId(15);
 pub const CENTROIDS: ColumnId = ColumnId(16);
 /// Meta: `f32`, scale of the centroid.
 pub const CENTROID_SCALES: ColumnId = ColumnId(17);
-/// Meta: `f32`, see [`crate::index::build::statistics`].
+/// Meta: `f32`, see [`crate::index::build::encode`].
 pub const KEY_SPREADS: ColumnId = ColumnId(18);
 /// Meta: the mean value, a byte an element.
 pub const VALUE_MEANS: ColumnId = ColumnId(19);
