@@ -15,7 +15,7 @@
 
 use half::f16;
 
-use crate::cpu::{BYTES, LANES};
+use crate::cpu::{BYTES, LANES, round};
 use crate::tensor::{Queries, ShapeError, expect_area, expect_equal};
 
 /// What a code is counted from: between the 16 levels.
@@ -106,28 +106,39 @@ impl<'a> Codes4<'a> {
         Ok(())
     }
 
-    /// Writes the codes of `vector` and returns their scale.
+    /// Writes the codes of `vector` and returns their scale, given one over each element of the profile (zero for a
+    /// dimension that never varies).
     ///
     /// # Errors
-    /// Where `profile` is not as long as `vector`, or `codes` is not a row's.
-    pub fn encode(vector: &[f32], profile: &[f32], codes: &mut [u8]) -> Result<f16, ShapeError> {
-        expect_equal("length of the profile", profile.len(), vector.len())?;
+    /// Where the inverse profile is not as long as `vector`, or `codes` is not a row's.
+    pub fn encode(
+        vector: &[f32],
+        inverse_profile: &[f32],
+        codes: &mut [u8],
+    ) -> Result<f16, ShapeError> {
+        expect_equal(
+            "length of the inverse profile",
+            inverse_profile.len(),
+            vector.len(),
+        )?;
         let bytes = Self::code_bytes(vector.len());
         expect_equal("bytes of codes", codes.len(), bytes)?;
-        let relative = |x: f32, profile: f32| if profile > 0.0 { x / profile } else { 0.0 };
-        let pairs = || vector.iter().zip(profile);
-        let largest = pairs().fold(0.0_f32, |largest, (x, p)| {
-            largest.max(relative(*x, *p).abs())
+        let pairs = || vector.iter().zip(inverse_profile);
+        let largest = pairs().fold(0.0_f32, |largest, (x, inverse)| {
+            largest.max((x * inverse).abs())
         });
         let scale = f16::from_f32(largest / MIDDLE);
         let step = scale.to_f32();
-        let inverse = if step > 0.0 { step.recip() } else { 0.0 };
+        let of_step = if step > 0.0 { step.recip() } else { 0.0 };
+        // Truncation is the floor of what is not negative, and needs no call.
+        let code =
+            |(x, inverse): (&f32, &f32)| (x * inverse * of_step + 8.0).clamp(0.0, 15.0) as u8;
         codes.fill(8 | 8 << 4);
-        for (at, (x, p)) in pairs().enumerate() {
-            let code = (relative(*x, *p) * inverse).floor().clamp(-8.0, 7.0) as i32 + 8;
-            let shift = at / bytes * 4;
-            let byte = &mut codes[at % bytes];
-            *byte = *byte & !(15 << shift) | (code as u8) << shift;
+        for (byte, pair) in codes.iter_mut().zip(pairs()) {
+            *byte = *byte & 0xf0 | code(pair);
+        }
+        for (byte, pair) in codes.iter_mut().zip(pairs().skip(bytes)) {
+            *byte = *byte & 0x0f | code(pair) << 4;
         }
         Ok(scale)
     }
@@ -187,7 +198,7 @@ impl Queries4 {
         let high = self.high[first..].as_flattened_mut();
         let mut sum = 0;
         for (at, x) in scaled().enumerate() {
-            let integer = (x * inverse).round() as i8;
+            let integer = round(x * inverse) as i8;
             sum += i32::from(integer);
             let to = if at < half {
                 &mut low[at]
@@ -227,7 +238,8 @@ mod tests {
                 .map(|d| profile[d] * ((d * 37 % 101) as f32 / 50.0 - 1.0))
                 .collect();
             let mut codes = vec![0; Codes4::code_bytes(dim)];
-            let scale = Codes4::encode(&vector, &profile, &mut codes).unwrap();
+            let inverse: Vec<f32> = profile.iter().map(|p| p.recip()).collect();
+            let scale = Codes4::encode(&vector, &inverse, &mut codes).unwrap();
             let scales = [scale];
             let view = Codes4::new(&codes, &scales, &profile).unwrap();
             let mut out = vec![0.0; dim];

@@ -4,7 +4,7 @@
 //! at the scale that its own largest element needs. On real keys this changes no answer against 16 bits
 //! an element, at half the bytes.
 
-use crate::cpu::BYTES;
+use crate::cpu::{BYTES, round};
 use crate::tensor::{Queries, ShapeError, expect_area, expect_equal};
 
 /// The largest code.
@@ -99,7 +99,7 @@ impl<'a> Codes8<'a> {
         let scale = largest / LARGEST;
         let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
         for (code, x) in codes.iter_mut().zip(beside()) {
-            *code = (x * inverse).round().clamp(-LARGEST, LARGEST) as i8;
+            *code = round(x * inverse).clamp(-LARGEST, LARGEST) as i8;
         }
         Ok(scale)
     }
@@ -157,7 +157,7 @@ impl Queries8 {
         let high = self.high[first..].as_flattened_mut();
         let low = self.low[first..].as_flattened_mut();
         for ((x, high), low) in query.iter().zip(high).zip(low) {
-            let integer = (x * inverse).round() as i32;
+            let integer = round(x * inverse) as i32;
             self.sums[row] += integer;
             let upper = (integer + 64) >> 7;
             *high = (upper as i8).cast_unsigned();

@@ -11,6 +11,13 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 /// integer, in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
+/// The nearest integer of a number below 2^22 in magnitude, ties to even, without the call that `f32::round` is
+/// where the target has no instruction for it.
+#[inline]
+pub(crate) fn round(x: f32) -> f32 {
+    (x + ROUND) - ROUND
+}
+
 /// Below, `exp` is zero rather than denormal: a weight that small adds nothing to a sum of one.
 const LOWEST: f32 = -88.0;
 
@@ -76,6 +83,13 @@ mod tests {
             let truth = f64::from(x).exp();
             let error = (f64::from(exp(Portable, [x; LANES])[0]) / truth - 1.0).abs();
             assert!(error < 2e-7, "exp({x}) is off by {error}");
+        }
+    }
+
+    #[test]
+    fn rounding_goes_to_the_nearest_integer() {
+        for (x, nearest) in [(0.4, 0.0), (-0.6, -1.0), (126.5, 126.0), (-8190.7, -8191.0)] {
+            assert_eq!(round(x), nearest);
         }
     }
 

@@ -45,6 +45,7 @@ pub use judge::{Judge, Judgement, WeighedTokens};
 pub use log_mass::{LogMass, Spreads};
 pub use scan::Scan;
 
+pub(crate) use exp::round;
 pub(crate) use lanes::{BYTES, LANES};
 
 /// Tokens, centroids or entries that are scored, weighed and summed before the next ones: as many

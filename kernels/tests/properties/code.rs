@@ -19,13 +19,14 @@ struct Bytes4 {
 impl Bytes4 {
     fn random(seed: u64, rows: usize, cols: usize) -> Self {
         let profile: Vec<f32> = numbers(seed, cols).iter().map(|x| x.abs() + 0.1).collect();
+        let inverse: Vec<f32> = profile.iter().map(|x| x.recip()).collect();
         let bytes = Codes4::code_bytes(cols);
         let mut codes = vec![0; rows * bytes];
         let values = numbers(seed ^ 7, rows * cols);
         let scales = codes
             .chunks_exact_mut(bytes)
             .zip(values.chunks_exact(cols))
-            .map(|(codes, values)| Codes4::encode(values, &profile, codes).unwrap());
+            .map(|(codes, values)| Codes4::encode(values, &inverse, codes).unwrap());
         let scales = scales.collect();
         Self {
             codes,

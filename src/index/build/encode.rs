@@ -136,6 +136,14 @@ impl Encoded {
         let (mut rest, mut back) = (vec![0.0; dim], vec![0.0; dim]);
         let (mut size, mut error) = (0.0_f64, 0.0_f64);
         let mut codes = vec![0; bytes];
+        let inverse = |deviation: &f32| {
+            if *deviation > 0.0 {
+                deviation.recip()
+            } else {
+                0.0
+            }
+        };
+        let inverse_profile: Vec<f32> = self.profile.iter().map(inverse).collect();
         for ((cluster, means), scale) in clusters
             .iter()
             .zip(self.means.chunks_exact(dim))
@@ -145,7 +153,7 @@ impl Encoded {
                 for ((rest, x), mean) in rest.iter_mut().zip(vectors.row(*row)).zip(means) {
                     *rest = x - scale * f32::from(*mean);
                 }
-                let scale = [Codes4::encode(&rest, &self.profile, &mut codes)?];
+                let scale = [Codes4::encode(&rest, &inverse_profile, &mut codes)?];
                 Codes4::new(&codes, &scale, &self.profile)?.decode(0, &mut back)?;
                 for (rest, back) in rest.iter().zip(&back) {
                     size += f64::from(rest * rest);
