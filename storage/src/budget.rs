@@ -1,7 +1,8 @@
 //! How much memory may be used, and how much is.
 //!
 //! Every byte of payload comes from [`Budget::allocate`] and is given back when its [`Buffer`] is dropped, so `used` is
-//! exact at any moment and a limit can be refused before the machine runs out.
+//! exact at any moment and a limit can be refused before the machine runs out. Memory that a library allocates for itself
+//! is counted by [`Budget::reserve`].
 
 use std::fmt;
 use std::ops::Add;
@@ -104,7 +105,7 @@ impl Budget {
         }
     }
 
-    /// Bytes reserved by the buffers that live now. Above [`limit`](Self::limit) only after a clone of a [`Buffer`].
+    /// Bytes reserved by the buffers and reservations that live now. Above [`limit`](Self::limit) only after a clone of a [`Buffer`].
     pub fn used(&self) -> Bytes {
         Bytes(self.account.used.load(Ordering::Acquire))
     }
@@ -125,7 +126,11 @@ impl Budget {
             .ok_or_else(|| self.refusal(asked, self.used(), Shortage::System))
     }
 
-    fn reserve(&self, asked: Bytes) -> Result<Reservation, BudgetExceeded> {
+    /// Counts memory that somebody else allocates, for as long as the reservation lives.
+    ///
+    /// # Errors
+    /// [`BudgetExceeded`] when it would pass the limit.
+    pub fn reserve(&self, asked: Bytes) -> Result<Reservation, BudgetExceeded> {
         let fits = |used: u64| {
             used.checked_add(asked.0)
                 .filter(|total| *total <= self.account.limit)
@@ -164,13 +169,14 @@ impl Budget {
 
 /// Bytes that count in a budget until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     budget: Budget,
     size: Bytes,
 }
 
 impl Reservation {
-    pub(crate) fn size(&self) -> Bytes {
+    /// How many.
+    pub fn size(&self) -> Bytes {
         self.size
     }
 
@@ -236,6 +242,16 @@ mod tests {
         assert_eq!(by_system.shortage, Shortage::System);
         assert_eq!(budget.used(), Bytes(64));
         drop(held);
+    }
+
+    #[test]
+    fn a_reservation_counts_until_it_is_dropped() {
+        let budget = Budget::new(Bytes(100));
+        let held = budget.reserve(Bytes(70)).unwrap();
+        assert_eq!((held.size(), budget.used()), (Bytes(70), Bytes(70)));
+        assert_eq!(budget.reserve(Bytes(31)).unwrap_err().used, Bytes(70));
+        drop(held);
+        assert_eq!(budget.used(), Bytes(0));
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod buffer;
 mod data_dir;
 pub mod segment;
 
-pub use budget::{Budget, BudgetExceeded, Bytes, Shortage};
+pub use budget::{Budget, BudgetExceeded, Bytes, Reservation, Shortage};
 pub use buffer::Buffer;
 pub use data_dir::{DataDir, DataDirError};
