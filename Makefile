@@ -6,6 +6,8 @@
 #   make lint     format, clippy and documentation, as CI asks for them
 #   make install  the daemon and the command line into PREFIX/bin
 #   make setup    the native packages that the build needs; the other verbs call it
+#
+#   FAISS=no with any of them: without the index kinds ivf and hnsw, and without building FAISS
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +15,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
+FAISS ?= yes
+features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
@@ -22,37 +26,49 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: setup
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --bins $(features)
 	tests/demo.sh "$(CARGO_TARGET_DIR)/release"
 
 test: setup
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $(features)
 
 bench: setup
-	$(CARGO) bench --workspace --locked --benches
+	$(CARGO) bench --workspace --locked --benches $(features)
 
 lint: setup
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
+	$(CARGO) clippy --workspace --all-targets --locked $(features) -- -D warnings
+	$(CARGO) clippy --package wavekv --all-targets --locked --no-default-features -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked $(features)
 
 install: setup
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --bins $(features)
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -m 755 "$(CARGO_TARGET_DIR)/release/wavekvd" "$(CARGO_TARGET_DIR)/release/wavekv" "$(DESTDIR)$(PREFIX)/bin"
 
-# Rust links with cc against the C library: nothing else is native so far.
+# Rust links with cc against the C library. FAISS is C++ that cmake builds, and links OpenMP and a BLAS.
 setup:
 	@command -v $(firstword $(CARGO)) >/dev/null || { \
 		echo "setup: $(CARGO) is missing: install Rust with https://rustup.rs" >&2; exit 1; }
-	@linked=$$(mktemp); trap 'rm -f "$$linked"' EXIT; \
-	echo 'int main(void) { return 0; }' | cc -x c -o "$$linked" - 2>/dev/null || { \
+	@linked=$$(mktemp); trap 'rm -f "$$linked"' EXIT; missing=(); \
+	links() { echo 'int main() { return 0; }' | "$$@" -o "$$linked" - 2>/dev/null; }; \
+	links cc -x c || missing+=(gcc libc6-dev); \
+	if [ "$(FAISS)" != no ]; then \
+		command -v cmake >/dev/null || missing+=(cmake); \
+		links c++ -x c++ -fopenmp || missing+=(g++); \
+		links c++ -x c++ -fopenmp -lblas -llapack || missing+=(libopenblas-dev); \
+	fi; \
+	[ "$${#missing[@]}" -eq 0 ] || { \
 		command -v apt-get >/dev/null || { \
-			echo "setup: a C linker (cc) or the C library to link with is missing, and so is apt-get: install them" >&2; exit 1; }; \
-		echo "setup: installing gcc and libc6-dev"; \
+			echo "setup: what Debian calls $${missing[*]} is missing, and so is apt-get: install it" >&2; exit 1; }; \
+		echo "setup: installing $${missing[*]}"; \
 		root=; [ "$$(id -u)" -eq 0 ] || { \
 			command -v sudo >/dev/null || { \
-				echo "setup: gcc and libc6-dev are missing: run 'apt-get install gcc libc6-dev' as root" >&2; exit 1; }; \
+				echo "setup: run 'apt-get install $${missing[*]}' as root" >&2; exit 1; }; \
 			root=sudo; }; \
 		$$root env DEBIAN_FRONTEND=noninteractive apt-get update -q; \
-		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}"; }
+	@[ "$(FAISS)" = no ] || { \
+		version=$$(cmake --version | sed -n 's/^cmake version //p'); \
+		printf '%s\n' 3.24 "$$version" | sort -CV || { \
+			echo "setup: cmake is $$version: FAISS needs 3.24; install it, or build without FAISS: FAISS=no" >&2; exit 1; }; }

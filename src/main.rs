@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
-use wavekv::config::{ConfigError, Loaded, Settings};
+use wavekv::config::{self, ConfigError, Loaded, Settings};
 use wavekv::engine::{Engine, EngineSettings};
-use wavekv::model::{BootEpoch, Error, IndexParameters, Invalid, Mode};
+use wavekv::index::kinds;
+use wavekv::model::{BootEpoch, Error, IndexKind, IndexParameters, Invalid, Mode};
 use wavekv::service::{ServeError, Server, ServerSettings};
 use wavekv::telemetry;
 use wavekv_storage::{DataDir, DataDirError};
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
+    #[cfg(feature = "faiss")]
+    config::single_openmp_thread()?;
     let Loaded {
         settings,
         print_config,
@@ -84,7 +87,14 @@ fn run() -> Result<(), Failure> {
 
 fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
     let index = &settings.index;
+    let kind = match index.kind {
+        config::IndexKind::Wave => IndexKind::Wave,
+        config::IndexKind::Flat => IndexKind::Flat,
+        config::IndexKind::Ivf => IndexKind::Ivf,
+        config::IndexKind::Hnsw => IndexKind::Hnsw,
+    };
     let parameters = IndexParameters {
+        kind,
         sink_tokens: index.sink_tokens,
         recent_tokens: index.recent_tokens,
         segment_tokens: index.segment_tokens,
@@ -99,6 +109,7 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
         background_threads: settings.compute.background_threads as usize,
         parameters: parameters
             .checked()
+            .and_then(kinds::available)
             .map_err(|invalid| invalid.within("index"))?,
         mode: Mode::adaptive(settings.attend.target_error as f32)?,
         max_collections: settings.limits.max_collections as usize,

@@ -64,7 +64,7 @@ struct Outside {
     places: &'static [&'static str],
 }
 
-const OUTSIDE: [Outside; 8] = [
+const OUTSIDE: [Outside; 9] = [
     Outside {
         crates: &[
             "wavekv_proto",
@@ -101,6 +101,10 @@ const OUTSIDE: [Outside; 8] = [
             "index/segment",
             "main",
         ],
+    },
+    Outside {
+        crates: &["faiss"],
+        places: &["index/kinds"],
     },
     Outside {
         crates: &["clap", "figment", "toml", "toml_example"],

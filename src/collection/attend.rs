@@ -33,7 +33,7 @@ pub struct Attend {
 #[derive(Debug)]
 pub struct HeadAnswer {
     partial: Partial,
-    report: Report,
+    pub(super) report: Report,
 }
 
 /// The answer to one entry.
@@ -124,7 +124,8 @@ impl Attend {
     /// `Internal` only: a broken promise of our own code.
     pub fn head(&self, head: KvHead) -> Result<HeadAnswer, Error> {
         let tokens = self.visible.len();
-        if self.query.mode == Mode::Exact {
+        let kind = self.snapshot.fixed.parameters.kind;
+        if self.query.mode == Mode::Exact || !kind.has_segments() {
             return Pass::new(self, head, 0..tokens).exact();
         }
         let mut answer = HeadAnswer {
@@ -135,7 +136,12 @@ impl Attend {
             report: Report::default(),
         };
         for token in 0..tokens {
-            let of_token = Pass::new(self, head, token..token + 1).planned(self.query.mode)?;
+            let pass = Pass::new(self, head, token..token + 1);
+            let of_token = if kind.has_clusters() {
+                pass.planned(self.query.mode)?
+            } else {
+                pass.searched(self.query.mode)?
+            };
             answer.partial.out.extend(of_token.partial.out);
             answer.partial.lse.extend(of_token.partial.lse);
             answer.report.exact_mass.extend(of_token.report.exact_mass);
@@ -186,19 +192,19 @@ impl Attend {
 }
 
 /// Some query tokens of one KV head on their way through the zones. Rows are `[tokens, group]`.
-struct Pass<'a> {
-    snapshot: &'a Snapshot,
-    head: KvHead,
+pub(super) struct Pass<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) head: KvHead,
     /// Of each token.
     visible: &'a [TokenRange],
     /// The tokens that any row sees.
-    hull: TokenRange,
-    queries: Vec<f32>,
+    pub(super) hull: TokenRange,
+    pub(super) queries: Vec<f32>,
     /// Of each row.
     bounds: Vec<Bounds>,
     /// What was computed exactly so far.
-    exact: Accumulator,
-    cost: Cost,
+    pub(super) exact: Accumulator,
+    pub(super) cost: Cost,
 }
 
 impl<'a> Pass<'a> {
@@ -330,6 +336,15 @@ impl<'a> Pass<'a> {
             let payload = segment.payload(head, segment.all_rows())?;
             gathered.take(&payload, &of_segment.exact_rows)?;
         }
+        self.read_gathered(&gathered)?;
+        self.cost.coded_tokens += middle.tokens;
+        self.cost.bytes_read += middle.bytes;
+        Ok(middle)
+    }
+
+    /// Computes chosen tokens, which every row sees, exactly.
+    pub(super) fn read_gathered(&mut self, gathered: &Gathered) -> Result<(), Error> {
+        let geometry = self.snapshot.geometry();
         let input = AttendInput {
             queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
             keys: gathered.keys()?,
@@ -337,18 +352,17 @@ impl<'a> Pass<'a> {
             visible: Visibility::All,
             scale: geometry.scale,
         };
+        self.cost.retrieved_tokens += gathered.rows() as u64;
+        self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
         self.snapshot
             .fixed
             .kernels
             .attend(Kernel::new(input, &mut self.exact)?);
-        self.cost.retrieved_tokens += gathered.rows() as u64;
-        self.cost.coded_tokens += middle.tokens;
-        self.cost.bytes_read += middle.bytes + (gathered.rows() * token_bytes) as u64;
-        Ok(middle)
+        Ok(())
     }
 
     /// Sink, window and tail.
-    fn steady(&mut self) -> Result<(), Error> {
+    pub(super) fn steady(&mut self) -> Result<(), Error> {
         let snapshot = self.snapshot;
         let geometry = snapshot.geometry();
         for (block, part) in snapshot.steady.parts(self.hull) {
@@ -381,7 +395,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Computes tokens of a segment of tokens `range` exactly.
-    fn read(&mut self, payload: Payload<'_>, range: TokenRange) -> Result<(), Error> {
+    pub(super) fn read(&mut self, payload: Payload<'_>, range: TokenRange) -> Result<(), Error> {
         let geometry = self.snapshot.geometry();
         let input = AttendInput {
             queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
@@ -410,14 +424,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Tokens of `range` that query tokens see, each counted once for each query token.
-    fn seen_of(&self, range: TokenRange) -> u64 {
+    pub(super) fn seen_of(&self, range: TokenRange) -> u64 {
         self.visible
             .iter()
             .map(|visible| u64::from(visible.intersection(range).tokens()))
             .sum()
     }
 
-    fn answer(&self, sums: &Accumulator) -> Result<HeadAnswer, Error> {
+    pub(super) fn answer(&self, sums: &Accumulator) -> Result<HeadAnswer, Error> {
         let dim = sums.value_dim();
         let mut out = vec![0.0; sums.rows() * dim];
         let rows = out.chunks_exact_mut(dim).enumerate();

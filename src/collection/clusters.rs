@@ -10,7 +10,9 @@ use crate::collection::fetch::{Fetched, What};
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
 use crate::index::{HeadQuery, Place, Segment, Survey, Zone};
-use crate::model::{ClusterAddress, ClusterId, ClusterQuery, Error, KvHead, Partial, TokenRange};
+use crate::model::{
+    ClusterAddress, ClusterId, ClusterQuery, Error, ErrorKind, KvHead, Partial, TokenRange,
+};
 
 /// The best clusters of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +62,8 @@ impl Layer {
     /// the query sees only in part are not ranked: their visible tokens are in [`Ranking::steady`].
     ///
     /// # Errors
-    /// `OutOfRange` when the position is not of a stored token.
+    /// `OutOfRange` when the position is not of a stored token; `FailedPrecondition` when the kind of index has no
+    /// clusters.
     pub fn top_clusters(
         &self,
         snapshot: &Snapshot,
@@ -80,7 +83,7 @@ impl Layer {
     ///
     /// # Errors
     /// `OutOfRange` when the position is not of a stored token; `NotFound` when `retrieved` names a cluster that is of no
-    /// present segment.
+    /// present segment; `FailedPrecondition` when the kind of index has no clusters.
     pub fn estimate(
         &self,
         query: &ClusterQuery,
@@ -105,6 +108,13 @@ impl Layer {
         snapshot: &'a Snapshot,
         query: &'a ClusterQuery,
     ) -> Result<Question<'a>, Error> {
+        let kind = self.fixed.parameters.kind;
+        if !kind.has_clusters() {
+            let message = format!(
+                "index.kind of the collection is {kind}: expected wave, which has clusters to rank and to estimate"
+            );
+            return Err(Error::new(ErrorKind::FailedPrecondition, message));
+        }
         let length = snapshot.length();
         let visible = match query.position {
             Some(position) => visible(

@@ -15,6 +15,7 @@ pub mod insert;
 pub mod layer;
 mod refusal;
 mod seal;
+mod search;
 mod steady;
 mod truncate;
 
@@ -72,7 +73,7 @@ impl Collection {
         kernels: Kernels,
         budget: Budget,
     ) -> Result<Self, Error> {
-        let schema = schema::schema(&geometry).map_err(Error::internal)?;
+        let schema = schema::schema(&geometry, parameters.kind).map_err(Error::internal)?;
         let fixed = Arc::new(Fixed {
             geometry,
             parameters,

@@ -4,6 +4,7 @@ use wavekv_storage::segment::SegmentError;
 use wavekv_storage::{BudgetExceeded, Shortage};
 
 use crate::index::build::BuildError;
+use crate::index::kinds::SearchError;
 use crate::model::{Error, ErrorKind};
 
 impl From<BudgetExceeded> for Error {
@@ -37,7 +38,15 @@ impl From<BuildError> for Error {
                 | SegmentError::NoSuchColumn { .. }),
             ) => Self::internal(error),
             BuildError::Shape(error) => error.into(),
+            BuildError::Memory(error) => error.into(),
+            BuildError::Search(error) => error.into(),
         }
+    }
+}
+
+impl From<SearchError> for Error {
+    fn from(error: SearchError) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Seal: cluster a range of tokens into a segment, beside inserts and queries. One call builds one segment; whoever calls
+//! Seal: make a segment of a range of tokens, beside inserts and queries. One call builds one segment; whoever calls
 //! it must not do so twice at once for one layer.
 
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Snapshot {
             parameters: self.fixed.parameters,
             budget: self.fixed.budget.clone(),
         };
-        let columns = builder.build(range, &views)?;
-        Ok(Segment::new(id, range, geometry, columns))
+        let built = builder.build(range, &views)?;
+        Ok(Segment::new(id, range, geometry, built))
     }
 }

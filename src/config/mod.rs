@@ -32,14 +32,18 @@ mod load;
 mod log;
 mod memory;
 mod notation;
+#[cfg(feature = "faiss")]
+mod openmp;
 
 pub use attend::AttendSettings;
 pub use compute::ComputeSettings;
 pub use daemon::Settings;
 pub use error::{ConfigError, SettingError};
 pub use grpc::GrpcSettings;
-pub use index::IndexSettings;
+pub use index::{IndexKind, IndexSettings};
 pub use limits::LimitSettings;
 pub use load::Loaded;
 pub use log::{LogFormat, LogSettings};
 pub use memory::MemorySettings;
+#[cfg(feature = "faiss")]
+pub use openmp::single_openmp_thread;

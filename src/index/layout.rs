@@ -6,11 +6,12 @@
 //! the cell is complete, as an LSM tree does: every token is clustered at most three times (once in decode, once if the
 //! caller forces its tail, once in the merge).
 
-use crate::model::{IndexParameters, LayerKind, TokenRange};
+use crate::model::{IndexKind, IndexParameters, LayerKind, TokenRange};
 
 /// What of a layer may be sealed, and in which steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
+    kind: IndexKind,
     sink: u32,
     unclustered: u32,
     cell: u32,
@@ -26,6 +27,7 @@ impl Layout {
             LayerKind::Sliding { .. } | LayerKind::Full => 0,
         };
         Self {
+            kind: parameters.kind,
             sink: parameters.sink_tokens,
             unclustered: parameters.recent_tokens.max(window),
             cell: parameters.segment_tokens,
@@ -39,13 +41,17 @@ impl Layout {
     }
 
     /// The next range to build as one segment, of a layer of `length` tokens with these sealed `segments` (in order,
-    /// contiguous from the sink); it may replace several of them. `forced` seals the tail whatever its length.
+    /// contiguous from the sink); it may replace several of them. `forced` seals the tail whatever its length. A kind
+    /// without segments never has one.
     pub fn next_range(
         &self,
         segments: &[TokenRange],
         length: u32,
         forced: bool,
     ) -> Option<TokenRange> {
+        if !self.kind.has_segments() {
+            return None;
+        }
         let limit = length.saturating_sub(self.unclustered);
         let sealed_end = segments.last().map_or(self.sink, |last| last.end);
         let complete_cells = limit / self.cell;
@@ -77,6 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     const PARAMETERS: IndexParameters = IndexParameters {
+        kind: IndexKind::Wave,
         sink_tokens: 4,
         recent_tokens: 10,
         segment_tokens: 64,
@@ -151,6 +158,16 @@ mod tests {
             for (cell, range) in (0..limit / 64).zip(&later) {
                 prop_assert_eq!(*range, layout.cell_range(cell));
             }
+        }
+    }
+
+    #[test]
+    fn flat_has_no_segments() {
+        let parameters = PARAMETERS.of_kind(IndexKind::Flat);
+        let layout = Layout::new(&parameters, LayerKind::Full);
+        for length in [0, 30, 64, 1000] {
+            assert_eq!(layout.next_range(&[], length, false), None);
+            assert_eq!(layout.next_range(&[], length, true), None);
         }
     }
 

@@ -1,6 +1,7 @@
-//! The wave index: which tokens a query must read exactly, and what the others weigh.
+//! The index: which tokens a query must read exactly, and what the others weigh. The wave index, and in [`kinds`] those
+//! that others would take in its place.
 //!
-//! Pure: no I/O, no clock, no locks, no async, and no thought of where bytes live. It answers a query with a read plan
+//! Pure: no I/O, no clock, no locks (but one, in [`kinds`]), no async, and no thought of where bytes live. It answers a query with a read plan
 //! (which clusters, worth how much) and never reads K or V itself; whoever holds them computes and hands back partials.
 //! It must not know collections, the engine or the wire.
 //!
@@ -12,6 +13,7 @@
 pub mod build;
 pub mod error_estimate;
 pub mod estimate;
+pub mod kinds;
 mod ladder;
 pub mod layout;
 pub mod middle;

@@ -1,7 +1,7 @@
 //! What the columns of a sealed segment mean: the one place that says so.
 //!
 //! Rows of payload and code columns are tokens, KV head after KV head, within a head cluster after cluster. Rows of meta
-//! columns are clusters, head after head. Payload has the collection's dtype. A row of codes is what a key or a value is
+//! columns are clusters, head after head. A segment of a kind without clusters has payload alone, in order of position. Payload has the collection's dtype. A row of codes is what a key or a value is
 //! beside the decoded mean of its cluster, so that it takes up the rounding of that mean too.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wavekv_kernels::{Codes4, Dtype};
 use wavekv_storage::segment::{Column, ColumnId, ElementWidth, Schema, SchemaError};
 
-use crate::model::Geometry;
+use crate::model::{Geometry, IndexKind};
 
 /// Payload: one key a row.
 pub const KEYS: ColumnId = ColumnId(0);
@@ -58,11 +58,11 @@ pub const VALUE_MEAN_NORMS: ColumnId = ColumnId(21);
 /// Meta: `f32`, root mean square distance of the cluster's values from their mean.
 pub const VALUE_SPREADS: ColumnId = ColumnId(22);
 
-/// The columns of a segment of this geometry.
+/// The columns of a segment of this geometry and kind.
 ///
 /// # Errors
 /// Never for a checked geometry.
-pub fn schema(geometry: &Geometry) -> Result<Arc<Schema>, SchemaError> {
+pub fn schema(geometry: &Geometry, kind: IndexKind) -> Result<Arc<Schema>, SchemaError> {
     let payload = match geometry.dtype {
         Dtype::Bf16 | Dtype::F16 => ElementWidth::W2,
         Dtype::F32 => ElementWidth::W4,
@@ -74,10 +74,15 @@ pub fn schema(geometry: &Geometry) -> Result<Arc<Schema>, SchemaError> {
         width,
         row_elements,
     };
-    let schema = Schema::new(vec![
+    let mut columns = vec![
         column("keys", payload, head_dim),
         column("values", payload, value_dim),
         column("positions", ElementWidth::W4, 1),
+    ];
+    if !kind.has_clusters() {
+        return Ok(Arc::new(Schema::new(columns)?));
+    }
+    columns.extend([
         column("key_codes", ElementWidth::W1, codes(head_dim)),
         column("key_code_scales", ElementWidth::W2, 1),
         column("value_codes", ElementWidth::W1, codes(value_dim)),
@@ -98,8 +103,8 @@ pub fn schema(geometry: &Geometry) -> Result<Arc<Schema>, SchemaError> {
         column("value_mean_scales", ElementWidth::W4, 1),
         column("value_mean_norms", ElementWidth::W4, 1),
         column("value_spreads", ElementWidth::W4, 1),
-    ])?;
-    Ok(Arc::new(schema))
+    ]);
+    Ok(Arc::new(Schema::new(columns)?))
 }
 
 #[cfg(test)]
@@ -119,7 +124,8 @@ mod tests {
             dtype: Dtype::F32,
             scale: 1.0,
         };
-        let schema = schema(&geometry).unwrap();
+        let payload = schema(&geometry, IndexKind::Ivf).unwrap();
+        let schema = schema(&geometry, IndexKind::Wave).unwrap();
         let named = [
             (KEYS, "keys", 96),
             (VALUES, "values", 160),
@@ -150,5 +156,6 @@ mod tests {
             let column = schema.get(id).unwrap();
             assert_eq!((column.name, column.row_bytes()), (name, row_bytes));
         }
+        assert_eq!(payload.columns(), &schema.columns()[..3]);
     }
 }

@@ -1,10 +1,13 @@
-//! A sealed segment: a token range of one layer, clustered per KV head, immutable.
+//! A sealed segment: a token range of one layer, clustered or searched per KV head, immutable.
 
 use std::ops::Range;
 
 use wavekv_kernels::{Codes4, Codes8, Dtype, Matrix, ShapeError};
+use wavekv_storage::Reservation;
 use wavekv_storage::segment::Columns;
 
+use crate::index::build::Built;
+use crate::index::kinds::KeySearch;
 use crate::index::schema;
 use crate::model::{Geometry, KvHead, SegmentId, TokenRange};
 
@@ -16,9 +19,28 @@ pub struct Segment {
     dtype: Dtype,
     head_dim: usize,
     value_dim: usize,
-    /// First cluster of each head, and the end of the last.
+    /// First cluster of each head, and the end of the last; of a segment without clusters 0 alone.
     head_starts: Vec<usize>,
     columns: Columns,
+    searches: Option<Searches>,
+}
+
+/// What searches the keys of a segment of a kind without clusters.
+#[derive(Debug)]
+pub struct Searches {
+    /// Of every KV head. Before the reservation, so that their memory is free when its count goes.
+    pub heads: Vec<HeadSearch>,
+    /// Counts the memory that they allocated.
+    pub reservation: Reservation,
+}
+
+/// What searches one KV head.
+#[derive(Debug)]
+pub struct HeadSearch {
+    /// Over its keys.
+    pub keys: Box<dyn KeySearch>,
+    /// Length of the mean value.
+    pub value_mean_norm: f32,
 }
 
 /// The meta index of one KV head of one segment. Slices have one entry a cluster.
@@ -91,13 +113,16 @@ pub struct Payload<'a> {
 
 impl Segment {
     /// Gives columns of [`schema::schema`] their meaning.
-    pub fn new(id: SegmentId, range: TokenRange, geometry: &Geometry, columns: Columns) -> Self {
-        let per_head = columns.column(schema::HEAD_CLUSTERS).as_u32().iter();
+    pub fn new(id: SegmentId, range: TokenRange, geometry: &Geometry, built: Built) -> Self {
+        let Built { columns, searches } = built;
         let mut head_starts = vec![0];
-        head_starts.extend(per_head.scan(0, |end, clusters| {
-            *end += *clusters as usize;
-            Some(*end)
-        }));
+        if searches.is_none() {
+            let per_head = columns.column(schema::HEAD_CLUSTERS).as_u32().iter();
+            head_starts.extend(per_head.scan(0, |end, clusters| {
+                *end += *clusters as usize;
+                Some(*end)
+            }));
+        }
         Self {
             id,
             range,
@@ -106,6 +131,7 @@ impl Segment {
             value_dim: geometry.value_dim as usize,
             head_starts,
             columns,
+            searches,
         }
     }
 
@@ -131,6 +157,9 @@ impl Segment {
 
     /// Bytes of the codes.
     pub fn code_bytes(&self) -> u64 {
+        if self.searches.is_some() {
+            return 0;
+        }
         let columns = [
             schema::KEY_CODES,
             schema::KEY_CODE_SCALES,
@@ -145,10 +174,17 @@ impl Segment {
 
     /// Bytes of everything else.
     pub fn meta_bytes(&self) -> u64 {
-        self.columns.size().0 - self.payload_bytes() - self.code_bytes()
+        let searches = self.searches.as_ref();
+        let searches = searches.map_or(0, |searches| searches.reservation.size().0);
+        self.columns.size().0 - self.payload_bytes() - self.code_bytes() + searches
     }
 
-    /// The meta index of one head; `None` when there is no such head.
+    /// What searches a head; `None` where it has clusters.
+    pub fn search(&self, head: KvHead) -> Option<&HeadSearch> {
+        self.searches.as_ref()?.heads.get(head.index())
+    }
+
+    /// The meta index of one head; `None` when there is no such head, or no clusters.
     ///
     /// # Errors
     /// [`ShapeError`] when the columns are not those of one segment.
@@ -226,7 +262,8 @@ impl Segment {
         })
     }
 
-    /// K, V and positions of the rows `rows` of a head, see [`HeadIndex::rows`].
+    /// K, V and positions of the rows `rows` of a head, see [`HeadIndex::rows`]; in a segment without clusters, rows are
+    /// in order of position.
     ///
     /// # Errors
     /// [`ShapeError`] when the head has no such rows.

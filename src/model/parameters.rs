@@ -1,10 +1,12 @@
-//! How the wave index of a collection is built; fixed when it is created.
+//! How the index of a collection is built; fixed when it is created.
 
-use crate::model::Invalid;
+use crate::model::{IndexKind, Invalid};
 
-/// Sizes and seed of the wave index. Counts are tokens of one layer.
+/// Kind, sizes and seed of the index. Counts are tokens of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexParameters {
+    /// What finds the tokens that matter.
+    pub kind: IndexKind,
     /// First tokens: always exact, never clustered.
     pub sink_tokens: u32,
     /// Last tokens: always exact, not clustered yet.
@@ -25,6 +27,7 @@ impl IndexParameters {
     /// The parameters of RetroInfer (arXiv 2505.02922): 4 sink and 64 recent tokens, segments of 8192, 16 tokens a
     /// cluster. Fewer k-means passes than the paper's 10, which RESEARCH.md found to change nothing.
     pub const DEFAULT: Self = Self {
+        kind: IndexKind::Wave,
         sink_tokens: 4,
         recent_tokens: 64,
         segment_tokens: 8192,
@@ -33,6 +36,26 @@ impl IndexParameters {
         kmeans_iterations: 6,
         seed: 0,
     };
+
+    /// Of a full segment of the kinds `ivf` and `hnsw`, whose every segment is searched by itself.
+    pub const SEARCHED_SEGMENT_TOKENS: u32 = 65_536;
+    /// Of a segment sealed during decode of these kinds: the tail, which is read whole, is shorter than this, and a cell
+    /// that is growing has up to 16 segments to search.
+    pub const SEARCHED_DECODE_SEGMENT_TOKENS: u32 = 4096;
+
+    /// These parameters as they are for a collection of `kind` whose creator says no more.
+    #[must_use]
+    pub fn of_kind(self, kind: IndexKind) -> Self {
+        match kind {
+            IndexKind::Wave | IndexKind::Flat => Self { kind, ..self },
+            IndexKind::Ivf | IndexKind::Hnsw => Self {
+                kind,
+                segment_tokens: Self::SEARCHED_SEGMENT_TOKENS,
+                decode_segment_tokens: Self::SEARCHED_DECODE_SEGMENT_TOKENS,
+                ..self
+            },
+        }
+    }
 
     /// These parameters when all are within their ranges.
     ///
@@ -78,6 +101,15 @@ mod tests {
     use super::*;
 
     type Spoil = fn(&mut IndexParameters);
+
+    #[test]
+    fn what_holds_for_a_kind_is_in_its_range() {
+        for kind in IndexKind::ALL {
+            let parameters = IndexParameters::DEFAULT.of_kind(kind);
+            assert_eq!(parameters.checked(), Ok(parameters));
+            assert_eq!(parameters.kind, kind);
+        }
+    }
 
     #[test]
     fn each_wrong_parameter_is_named() {

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use wavekv_proto::v1;
 
+use crate::index::kinds;
 use crate::model::{
     AttendQuery, ClusterAddress, ClusterId, ClusterQuery, CollectionName, Dtype, Generation,
-    Geometry, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens, SegmentId, TokenRange,
-    limits,
+    Geometry, IndexKind, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens, SegmentId,
+    TokenRange, limits,
 };
 
 /// The collection that a request names.
@@ -64,15 +65,17 @@ pub fn geometry(given: Option<&v1::Geometry>) -> Result<Geometry, Invalid> {
 /// The parameters that a request gives, over those that hold otherwise.
 ///
 /// # Errors
-/// [`Invalid`] naming the first that is out of its range.
+/// [`Invalid`] naming the first that is out of its range, or the kind when the daemon is not built with it.
 pub fn parameters(
     given: Option<&v1::IndexParameters>,
     otherwise: IndexParameters,
 ) -> Result<IndexParameters, Invalid> {
     let Some(given) = given else {
-        return Ok(otherwise);
+        return Ok(otherwise.of_kind(otherwise.kind));
     };
+    let otherwise = otherwise.of_kind(index_kind(given.kind, otherwise.kind)?);
     let parameters = IndexParameters {
+        kind: otherwise.kind,
         sink_tokens: given.sink_tokens.unwrap_or(otherwise.sink_tokens),
         recent_tokens: given.recent_tokens.unwrap_or(otherwise.recent_tokens),
         segment_tokens: given.segment_tokens.unwrap_or(otherwise.segment_tokens),
@@ -87,6 +90,7 @@ pub fn parameters(
     };
     parameters
         .checked()
+        .and_then(kinds::available)
         .map_err(|invalid| invalid.within("index"))
 }
 
@@ -223,6 +227,20 @@ fn mode(given: Option<&v1::AttendMode>, otherwise: Mode) -> Result<Mode, Invalid
             Mode::adaptive(target_error)
         }
         v1::attend_mode::Mode::Retroinfer(v1::RetroInferPreset {}) => Ok(Mode::RETROINFER),
+    }
+}
+
+fn index_kind(given: i32, otherwise: IndexKind) -> Result<IndexKind, Invalid> {
+    match v1::IndexKind::try_from(given) {
+        Ok(v1::IndexKind::Unspecified) => Ok(otherwise),
+        Ok(v1::IndexKind::Wave) => Ok(IndexKind::Wave),
+        Ok(v1::IndexKind::Flat) => Ok(IndexKind::Flat),
+        Ok(v1::IndexKind::Ivf) => Ok(IndexKind::Ivf),
+        Ok(v1::IndexKind::Hnsw) => Ok(IndexKind::Hnsw),
+        Err(_) => {
+            let expected = "0 (the daemon's default), 1 (wave), 2 (flat), 3 (ivf) or 4 (hnsw)";
+            Err(Invalid::new("index.kind", given, expected))
+        }
     }
 }
 

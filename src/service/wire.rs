@@ -5,7 +5,7 @@ use wavekv_proto::v1;
 
 use crate::collection::{Attended, Collection, Fetched, Inserted, LayerSize, Ranked, Ranking};
 use crate::engine::batch::Clustered;
-use crate::model::{ClusterAddress, Dtype, Geometry, LayerKind, Partial, TokenRange};
+use crate::model::{ClusterAddress, Dtype, Geometry, IndexKind, LayerKind, Partial, TokenRange};
 
 pub(super) fn description(collection: &Collection) -> v1::CollectionDescription {
     let geometry = collection.geometry();
@@ -30,6 +30,7 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
             scale: geometry.scale,
         }),
         index: Some(v1::IndexParameters {
+            kind: index_kind(parameters.kind).into(),
             sink_tokens: Some(parameters.sink_tokens),
             recent_tokens: Some(parameters.recent_tokens),
             segment_tokens: Some(parameters.segment_tokens),
@@ -40,6 +41,15 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
         }),
         length: layer_lengths.iter().copied().min().unwrap_or(0),
         layer_lengths,
+    }
+}
+
+fn index_kind(kind: IndexKind) -> v1::IndexKind {
+    match kind {
+        IndexKind::Wave => v1::IndexKind::Wave,
+        IndexKind::Flat => v1::IndexKind::Flat,
+        IndexKind::Ivf => v1::IndexKind::Ivf,
+        IndexKind::Hnsw => v1::IndexKind::Hnsw,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::harness::{Sequence, Shape};
 
 /// Segments small enough that a few hundred tokens cross every threshold: sink, window, decode segments, full ones.
 pub(crate) const SMALL_INDEX: wire::IndexParameters = wire::IndexParameters {
+    kind: 0,
     sink_tokens: Some(3),
     recent_tokens: Some(20),
     segment_tokens: Some(128),
@@ -45,6 +46,17 @@ impl Collection {
     pub(crate) async fn create(client: &Client, shape: Shape) -> Self {
         let collection = Self::unmade(client);
         collection.make(shape, SMALL_INDEX).await;
+        collection
+    }
+
+    /// The same with another kind of index.
+    pub(crate) async fn create_as(client: &Client, shape: Shape, kind: wire::IndexKind) -> Self {
+        let collection = Self::unmade(client);
+        let index = wire::IndexParameters {
+            kind: kind.into(),
+            ..SMALL_INDEX
+        };
+        collection.make(shape, index).await;
         collection
     }
 

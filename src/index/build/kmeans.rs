@@ -17,22 +17,22 @@ const ONE_STAGE_CLUSTERS: usize = 16;
 
 /// What the clustering is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clustering {
+pub(in crate::index) struct Clustering {
     /// Points of a cluster, on average.
-    pub(super) mean_size: usize,
+    pub(in crate::index) mean_size: usize,
     /// No cluster is larger.
-    pub(super) max_size: usize,
+    pub(in crate::index) max_size: usize,
     /// Passes of each stage.
-    pub(super) iterations: u32,
+    pub(in crate::index) iterations: u32,
     /// Of the initial centroids.
-    pub(super) seed: u64,
+    pub(in crate::index) seed: u64,
 }
 
 /// Groups `points` (`[n, dim]` f32) into clusters: the rows of each, ascending, similar clusters next to each other.
 ///
 /// # Errors
 /// [`ShapeError`] when `points` is not a whole number of rows of `dim`.
-pub(super) fn cluster(
+pub(in crate::index) fn cluster(
     kernels: Kernels,
     points: &[f32],
     dim: usize,

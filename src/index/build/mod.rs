@@ -1,24 +1,27 @@
 //! From the tokens of a range to a sealed segment: clusters per KV head, what is kept of them, and K and V in cluster
-//! order.
+//! order; or, of the kinds that are searched, K and V in order of position and what searches them.
 //!
 //! A segment depends on its own tokens, the parameters and the seed only: the same input gives the same bytes on every
 //! CPU. This room must not know where tokens come from or when a segment is built.
 //!
-//! Start reading at [`Builder::build`], then `kmeans.rs` and [`encode`].
+//! Start reading at [`Builder::build`], then `kmeans.rs` and [`encode`]; `searched.rs` is for the kinds beside wave.
 
 pub mod encode;
-mod kmeans;
+pub(super) mod kmeans;
+mod searched;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use wavekv_kernels::{Kernels, Matrix, ShapeError, convert};
 use wavekv_storage::segment::{ColumnId, Columns, Schema, SegmentBuilder, SegmentError};
-use wavekv_storage::{Budget, Buffer};
+use wavekv_storage::{Budget, BudgetExceeded, Buffer};
 
 use self::encode::{Encoded, Vectors};
 use self::kmeans::Clustering;
+use crate::index::kinds::SearchError;
 use crate::index::schema;
+use crate::index::segment::Searches;
 use crate::model::{IndexParameters, TokenRange};
 
 /// No cluster has more than this many times the average: a giant one would be read whole for one token. Half of it
@@ -41,7 +44,7 @@ pub struct Builder {
     pub kernels: Kernels,
     /// [`schema::schema`] of the geometry.
     pub schema: Arc<Schema>,
-    /// Cluster size, passes, seed.
+    /// Kind, cluster size, passes, seed.
     pub parameters: IndexParameters,
     /// Pays for the columns.
     pub budget: Budget,
@@ -56,6 +59,21 @@ pub enum BuildError {
     /// No memory, or the columns do not fit their schema.
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    /// No memory for what searches.
+    #[error(transparent)]
+    Memory(#[from] BudgetExceeded),
+    /// What searches was not made.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+}
+
+/// What a segment is made of.
+#[derive(Debug)]
+pub struct Built {
+    /// Of the builder's schema.
+    pub columns: Columns,
+    /// Of a kind without clusters.
+    pub searches: Option<Searches>,
 }
 
 /// The clusters of one head: the rows of each, and what is kept of their keys and values.
@@ -66,11 +84,21 @@ struct Clustered {
 }
 
 impl Builder {
-    /// Clusters the tokens of `range`, of which `heads` has K and V for every KV head.
+    /// Clusters or indexes the tokens of `range`, of which `heads` has K and V for every KV head.
     ///
     /// # Errors
     /// [`BuildError`] when the budget has no room; nothing of the segment is left then.
-    pub fn build(
+    pub fn build(&self, range: TokenRange, heads: &[HeadTokens<'_>]) -> Result<Built, BuildError> {
+        if !self.parameters.kind.has_clusters() {
+            return self.build_searched(range, heads);
+        }
+        Ok(Built {
+            columns: self.build_clustered(range, heads)?,
+            searches: None,
+        })
+    }
+
+    fn build_clustered(
         &self,
         range: TokenRange,
         heads: &[HeadTokens<'_>],
@@ -100,8 +128,7 @@ impl Builder {
             mean_size,
             max_size: LARGEST_CLUSTER * mean_size,
             iterations: self.parameters.kmeans_iterations,
-            // Heads and ranges start from different centroids; equal ones from equal.
-            seed: self.parameters.seed ^ (u64::from(range.start) << 16) ^ head as u64,
+            seed: self.seed(range, head),
         };
         let keys = vectors(tokens.keys)?;
         let values = vectors(tokens.values)?;
@@ -111,6 +138,11 @@ impl Builder {
             values: Encoded::of(&values, &clusters)?,
             clusters,
         })
+    }
+
+    /// Heads and ranges start from different centroids; equal ones from equal.
+    fn seed(&self, range: TokenRange, head: usize) -> u64 {
+        self.parameters.seed ^ (u64::from(range.start) << 16) ^ head as u64
     }
 
     fn put_payload(

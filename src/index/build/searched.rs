@@ -1,0 +1,102 @@
+//! A segment that is searched: payload in order of position, and for each KV head what searches its keys.
+
+use std::sync::Arc;
+
+use wavekv_kernels::{Matrix, ShapeError, convert};
+use wavekv_storage::segment::{Columns, SegmentBuilder};
+use wavekv_storage::{Buffer, Bytes};
+
+use super::{BuildError, Builder, Built, HeadTokens, fill_u32};
+use crate::index::kinds::{self, HeadKeys};
+use crate::index::schema;
+use crate::index::segment::{HeadSearch, Searches};
+use crate::model::TokenRange;
+
+impl Builder {
+    pub(super) fn build_searched(
+        &self,
+        range: TokenRange,
+        heads: &[HeadTokens<'_>],
+    ) -> Result<Built, BuildError> {
+        let columns = self.put_in_order(range, heads)?;
+        let footprint = |tokens: &HeadTokens<'_>| {
+            let (rows, dim) = (tokens.keys.rows(), tokens.keys.cols());
+            kinds::footprint(self.parameters.kind, rows, dim)
+        };
+        let reservation = self
+            .budget
+            .reserve(Bytes(heads.iter().map(footprint).sum()))?;
+        let heads = heads.iter().enumerate();
+        let heads = heads.map(|(head, tokens)| self.index(range, head, tokens));
+        let searches = Searches {
+            heads: heads.collect::<Result<_, _>>()?,
+            reservation,
+        };
+        Ok(Built {
+            columns,
+            searches: Some(searches),
+        })
+    }
+
+    fn put_in_order(
+        &self,
+        range: TokenRange,
+        heads: &[HeadTokens<'_>],
+    ) -> Result<Columns, BuildError> {
+        let mut columns = SegmentBuilder::new(Arc::clone(&self.schema));
+        let rows = range.tokens() * heads.len() as u32;
+        let keys = columns.allocate(schema::KEYS, rows, &self.budget)?;
+        copy(keys, heads.iter().map(|head| head.keys));
+        let values = columns.allocate(schema::VALUES, rows, &self.budget)?;
+        copy(values, heads.iter().map(|head| head.values));
+        let positions = columns.allocate(schema::POSITIONS, rows, &self.budget)?;
+        fill_u32(positions, heads.iter().flat_map(|_| range.start..range.end));
+        Ok(columns.seal()?)
+    }
+
+    fn index(
+        &self,
+        range: TokenRange,
+        head: usize,
+        tokens: &HeadTokens<'_>,
+    ) -> Result<HeadSearch, BuildError> {
+        let keys = numbers(tokens.keys)?;
+        let of_head = HeadKeys {
+            keys: &keys,
+            dim: tokens.keys.cols(),
+            seed: self.seed(range, head),
+        };
+        Ok(HeadSearch {
+            keys: kinds::build(self.kernels, &self.parameters, of_head)?,
+            value_mean_norm: mean_norm(&numbers(tokens.values)?, tokens.values.cols()),
+        })
+    }
+}
+
+/// Copies matrices one after the other.
+fn copy<'a>(into: &mut Buffer, matrices: impl Iterator<Item = Matrix<'a>>) {
+    let mut rest = into.as_bytes_mut();
+    for matrix in matrices {
+        let (bytes, after) = rest.split_at_mut(matrix.bytes().len());
+        bytes.copy_from_slice(matrix.bytes());
+        rest = after;
+    }
+}
+
+fn numbers(matrix: Matrix<'_>) -> Result<Vec<f32>, ShapeError> {
+    let mut numbers = vec![0.0; matrix.rows() * matrix.cols()];
+    convert::read(matrix, 0..matrix.rows(), &mut numbers)?;
+    Ok(numbers)
+}
+
+/// Length of the mean row.
+fn mean_norm(rows: &[f32], dim: usize) -> f32 {
+    let mut sums = vec![0.0_f64; dim];
+    for row in rows.chunks_exact(dim) {
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += f64::from(*x);
+        }
+    }
+    let square: f64 = sums.iter().map(|sum| sum * sum).sum();
+    (square.sqrt() / (rows.len() / dim).max(1) as f64) as f32
+}
