@@ -7,6 +7,8 @@ use bytes::Bytes;
 use wavekv_client::wire;
 use wavekv_trace::{Dtype, Geometry, Trace};
 
+use crate::arguments::IndexKind;
+
 /// Largest message of a stream, short of a larger entry.
 pub(crate) const MESSAGE_BYTES: usize = 16 << 20;
 
@@ -59,10 +61,20 @@ pub(crate) fn create(
     }
 }
 
-/// A collection for the captured layers of a trace.
-pub(crate) fn create_for(collection: wire::CollectionRef, trace: &Trace) -> wire::CreateRequest {
+/// A collection for the captured layers of a trace, with an index of a kind where one is given.
+pub(crate) fn create_for(
+    collection: wire::CollectionRef,
+    trace: &Trace,
+    index: Option<IndexKind>,
+) -> wire::CreateRequest {
     let (fingerprint, layers) = (trace.model.clone(), trace.layers.len());
-    create(collection, fingerprint, layers, &trace.geometry())
+    wire::CreateRequest {
+        index: index.map(|kind| wire::IndexParameters {
+            kind: index_kind(kind).into(),
+            ..Default::default()
+        }),
+        ..create(collection, fingerprint, layers, &trace.geometry())
+    }
 }
 
 /// One query token, `shape` = `[q_heads, head_dim]`.
@@ -122,6 +134,15 @@ pub(crate) fn entries(
     })
 }
 
+fn index_kind(kind: IndexKind) -> wire::IndexKind {
+    match kind {
+        IndexKind::Wave => wire::IndexKind::Wave,
+        IndexKind::Flat => wire::IndexKind::Flat,
+        IndexKind::Ivf => wire::IndexKind::Ivf,
+        IndexKind::Hnsw => wire::IndexKind::Hnsw,
+    }
+}
+
 fn dtype(dtype: Dtype) -> wire::Dtype {
     match dtype {
         Dtype::Bf16 => wire::Dtype::Bf16,
@@ -157,7 +178,9 @@ mod tests {
         let last = all[5].v.as_ref().unwrap();
         assert_eq!(last.shape, [10, 2, 32]);
         assert_eq!(last.data, trace.layers[1].tokens_major_v(90..100));
-        let geometry = create_for(collection("n", "c"), &trace).geometry.unwrap();
+        let created = create_for(collection("n", "c"), &trace, Some(IndexKind::Ivf));
+        assert_eq!(created.index.unwrap().kind(), wire::IndexKind::Ivf);
+        let geometry = created.geometry.unwrap();
         assert_eq!(
             (geometry.layers.len(), geometry.q_heads, geometry.value_dim),
             (2, 8, 32)

@@ -104,6 +104,9 @@ pub(crate) struct Ingest {
     /// Of the new collection
     #[arg(long, default_value = "default")]
     pub(crate) namespace: String,
+    /// Kind of its index [default: as the daemon is configured]
+    #[arg(long, value_enum)]
+    pub(crate) index: Option<IndexKind>,
     /// Tokens of one insert
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) tokens_per_insert: u32,
@@ -156,6 +159,9 @@ pub(crate) struct Eval {
     /// [default: exact, retroinfer, budget:0.018, adaptive:0.1, adaptive:0.05, adaptive:0.02]
     #[arg(long = "mode")]
     pub(crate) modes: Vec<Mode>,
+    /// Kind of the index [default: as the daemon is configured]
+    #[arg(long, value_enum)]
+    pub(crate) index: Option<IndexKind>,
     /// Also a row for each layer
     #[arg(long)]
     pub(crate) per_layer: bool,
@@ -165,6 +171,18 @@ pub(crate) struct Eval {
     /// Keep the collection that the replay made
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IndexKind {
+    /// Clusters: the few that matter exactly, the others from their statistics
+    Wave,
+    /// None: everything is read
+    Flat,
+    /// FAISS inverted lists
+    Ivf,
+    /// A FAISS HNSW graph
+    Hnsw,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -228,6 +246,7 @@ mod tests {
             ("wavekv bench", "--out <DIR>"),
             ("wavekv bench --out d --traces-only", "<TRACE>"),
             ("wavekv generate t --dtype f8", "expected bf16, f16 or f32"),
+            ("wavekv eval t --index lsh", "wave, flat, ivf, hnsw"),
             (
                 "wavekv ingest t --name n --tokens-per-insert 0",
                 "1..=65536",

@@ -33,6 +33,7 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
             "scale": geometry.scale,
         },
         "index": {
+            "kind": kind(&index),
             "sink_tokens": index.sink_tokens,
             "recent_tokens": index.recent_tokens,
             "segment_tokens": index.segment_tokens,
@@ -50,6 +51,7 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
         "namespace",
         "name",
         "model",
+        "index",
         "dtype",
         "tokens",
         "layers",
@@ -57,13 +59,14 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
         "dim k/v",
         "K and V",
     ];
-    let mut table = table(&header, 4, false);
+    let mut table = table(&header, 5, false);
     for collection in collections {
         let geometry = collection.geometry.clone().unwrap_or_default();
         table.add_row([
             collection.namespace.clone(),
             collection.name.clone(),
             geometry.fingerprint.clone(),
+            kind(&collection.index.unwrap_or_default()).to_owned(),
             dtype(&geometry).to_owned(),
             collection.length.to_string(),
             geometry.layers.len().to_string(),
@@ -93,6 +96,7 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         ("dtype", dtype(&geometry).to_owned()),
         ("scale", geometry.scale.to_string()),
         ("K and V", size(payload_bytes(collection))),
+        ("index", kind(&index).to_owned()),
         ("sink tokens", shown(index.sink_tokens)),
         ("recent tokens", shown(index.recent_tokens)),
         ("segment tokens", shown(index.segment_tokens)),
@@ -108,6 +112,16 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
 
 fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn kind(index: &wire::IndexParameters) -> &'static str {
+    match index.kind() {
+        wire::IndexKind::Unspecified => "unknown",
+        wire::IndexKind::Wave => "wave",
+        wire::IndexKind::Flat => "flat",
+        wire::IndexKind::Ivf => "ivf",
+        wire::IndexKind::Hnsw => "hnsw",
+    }
 }
 
 fn dtype(geometry: &wire::Geometry) -> &'static str {
@@ -156,6 +170,7 @@ mod tests {
                 scale: 0.125,
             }),
             index: Some(wire::IndexParameters {
+                kind: wire::IndexKind::Ivf.into(),
                 sink_tokens: Some(4),
                 ..Default::default()
             }),
@@ -169,7 +184,7 @@ mod tests {
         let text = list(&[collection(), collection()]);
         let line = text.lines().find(|line| line.contains("doc-1")).unwrap();
         for part in [
-            "default", "llama", "bf16", "1000", "32/8", "128/128", "7.9 MiB",
+            "default", "llama", "ivf", "bf16", "1000", "32/8", "128/128", "7.9 MiB",
         ] {
             assert!(line.contains(part), "{text}");
         }
@@ -192,6 +207,7 @@ mod tests {
         let value = json(&collection());
         assert_eq!(value["payload_bytes"], 2024 * 8 * 256 * 2);
         assert_eq!(value["geometry"]["layers"], 2);
+        assert_eq!(value["index"]["kind"], "ivf");
         assert_eq!(value["index"]["sink_tokens"], 4);
     }
 }

@@ -15,9 +15,8 @@ pub(crate) async fn run(address: &Address, ingest: &Ingest, json: bool) -> Resul
     let trace = Arc::new(Trace::load(&ingest.trace)?);
     let client = Client::connect(address).await?;
     let name = upload::collection(&ingest.namespace, &ingest.name);
-    client
-        .create(upload::create_for(name.clone(), &trace))
-        .await?;
+    let created = upload::create_for(name.clone(), &trace, ingest.index);
+    client.create(created).await?;
 
     let watch = Stopwatch::start();
     let stored = tokio::select! {

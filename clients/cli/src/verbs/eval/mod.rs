@@ -48,6 +48,7 @@ pub(crate) async fn run(address: &Address, eval: &Eval, json: bool) -> Result<()
             modes: &modes,
             arrival,
             rows: rows.clone(),
+            index: eval.index,
             collection: upload::collection("default", &name),
         };
         let samples = tokio::select! {

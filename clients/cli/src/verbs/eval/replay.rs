@@ -9,6 +9,7 @@ use wavekv_trace::Trace;
 use wavekv_trace::exact::Exact;
 
 use super::samples::Samples;
+use crate::arguments::IndexKind;
 use crate::failure::Failure;
 use crate::mode::Mode;
 use crate::stopwatch::Stopwatch;
@@ -35,6 +36,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) arrival: Arrival,
     /// The query rows to ask.
     pub(crate) rows: Range<usize>,
+    /// Kind of the collection's index.
+    pub(crate) index: Option<IndexKind>,
     /// The collection to make.
     pub(crate) collection: wire::CollectionRef,
 }
@@ -45,7 +48,11 @@ impl Replay<'_> {
         let exact = self.exact()?;
         let first = self.trace.q_positions[self.rows.start] as usize;
         self.client
-            .create(upload::create_for(self.collection.clone(), self.trace))
+            .create(upload::create_for(
+                self.collection.clone(),
+                self.trace,
+                self.index,
+            ))
             .await?;
         self.insert(0..first, PREFILL_TOKENS).await?;
         if first > 0 {
