@@ -3,10 +3,22 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
-use wavekv_client::Client;
+use wavekv_client::{Client, wire};
 use wavekv_trace::Dtype;
 
 use crate::harness::{Daemon, Shape};
+
+/// The kinds of index that the daemon is built with.
+pub(crate) const BUILT_KINDS: &[wire::IndexKind] = if cfg!(feature = "faiss") {
+    &[
+        wire::IndexKind::Wave,
+        wire::IndexKind::Flat,
+        wire::IndexKind::Ivf,
+        wire::IndexKind::Hnsw,
+    ]
+} else {
+    &[wire::IndexKind::Wave, wire::IndexKind::Flat]
+};
 
 /// Tries a property on a daemon of its own.
 pub(crate) fn holds<S: Strategy>(
@@ -57,6 +69,12 @@ prop_compose! {
 /// None; within the tail; within a segment; over several.
 fn windows() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0u32), 1u32..64, 64u32..400]
+}
+
+/// The kinds of index that the daemon is built with; wave as often as the others together.
+pub(crate) fn kinds() -> impl Strategy<Value = wire::IndexKind> {
+    let others = prop::sample::select(BUILT_KINDS);
+    prop_oneof![Just(wire::IndexKind::Wave), others]
 }
 
 /// Tokens of a sequence: none, one, and below and above every threshold of `SMALL_INDEX`.

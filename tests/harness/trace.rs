@@ -42,6 +42,16 @@ pub(crate) fn generated(tokens: usize) -> Trace {
 /// Stores K and V of a layer in a collection with the daemon's own index parameters, and has all but the last tokens
 /// clustered.
 pub(crate) async fn store(collection: &Collection, trace: &Trace, layer: &Layer) {
+    store_as(collection, trace, layer, wire::IndexKind::Unspecified).await;
+}
+
+/// The same with a kind of index.
+pub(crate) async fn store_as(
+    collection: &Collection,
+    trace: &Trace,
+    layer: &Layer,
+    kind: wire::IndexKind,
+) {
     let shape = Shape {
         kv_heads: trace.kv_heads,
         group: trace.group(),
@@ -57,7 +67,10 @@ pub(crate) async fn store(collection: &Collection, trace: &Trace, layer: &Layer)
         v: layer.tokens_major_v(0..trace.tokens),
         q: vec![],
     };
-    let index = wire::IndexParameters::default();
+    let index = wire::IndexParameters {
+        kind: kind.into(),
+        ..Default::default()
+    };
     collection.make(shape, index).await;
     for start in (0..trace.tokens).step_by(INSERT_TOKENS) {
         let end = trace.tokens.min(start + INSERT_TOKENS);

@@ -1,15 +1,17 @@
-//! `exact` mode is attention: equal to f64 whatever the geometry, dtype, length, window and number of query tokens.
+//! `exact` mode is attention: equal to f64 whatever the geometry, dtype, kind of index, length, window and number of query
+//! tokens.
 
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 
-use crate::harness::property::{self, lengths, shapes};
+use crate::harness::property::{self, kinds, lengths, shapes};
 use crate::harness::sequence::floats;
 use crate::harness::{Collection, EXACT, Partial, Sequence, Shape, mode};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
     shape: Shape,
+    kind: wire::IndexKind,
     tokens: usize,
     queries: usize,
     seed: u64,
@@ -19,12 +21,13 @@ struct Case {
 prop_compose! {
     fn cases()(
         shape in shapes(),
+        kind in kinds(),
         tokens in lengths(),
         queries in 1usize..6,
         seed in any::<u64>(),
         cluster in any::<bool>(),
     ) -> Case {
-        Case { shape, tokens, queries, seed, cluster }
+        Case { shape, kind, tokens, queries, seed, cluster }
     }
 }
 
@@ -35,7 +38,7 @@ fn exact_mode_equals_f64() {
 
 async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
     let sequence = Sequence::random(case.shape, case.tokens, case.seed);
-    let collection = Collection::create(client, case.shape).await;
+    let collection = Collection::create_as(client, case.shape, case.kind).await;
     collection.insert(&sequence, 0..case.tokens).await;
     if case.cluster {
         collection.cluster().await;

@@ -14,6 +14,7 @@ mod bad_input;
 mod concurrency;
 mod exactness;
 mod isolation;
+mod kinds;
 mod lifecycle;
 mod merging;
 mod same_collection;

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 
-use crate::harness::property::{self, lengths, small_shapes};
+use crate::harness::property::{self, kinds, lengths, small_shapes};
 use crate::harness::{Collection, Sequence, Shape, mode};
 
 const ALL_CLUSTERS: u32 = 4096;
@@ -26,6 +26,7 @@ enum Step {
 #[derive(Clone, Debug)]
 struct Case {
     shape: Shape,
+    kind: wire::IndexKind,
     tokens: usize,
     steps: Vec<Step>,
     /// Cluster the tail at the end.
@@ -45,13 +46,15 @@ fn cases(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(step, 0..12);
     (
         small_shapes(),
+        kinds(),
         lengths(),
         steps,
         any::<bool>(),
         any::<u64>(),
     )
-        .prop_map(|(shape, tokens, steps, forced, seed)| Case {
+        .prop_map(|(shape, kind, tokens, steps, forced, seed)| Case {
             shape,
+            kind,
             tokens,
             steps,
             forced,
@@ -84,9 +87,9 @@ fn clustering_on_the_way_ends_in_the_same_collection() {
 
 async fn same(client: &Client, case: Case) -> Result<(), TestCaseError> {
     let sequence = Sequence::random(case.shape, case.tokens, case.seed);
-    let at_once = Collection::create(client, case.shape).await;
+    let at_once = Collection::create_as(client, case.shape, case.kind).await;
     at_once.insert(&sequence, 0..case.tokens).await;
-    let by_steps = Collection::create(client, case.shape).await;
+    let by_steps = Collection::create_as(client, case.shape, case.kind).await;
     follow(&by_steps, &sequence, &case.steps).await;
     for collection in [&at_once, &by_steps] {
         collection.settle().await;
@@ -95,8 +98,8 @@ async fn same(client: &Client, case: Case) -> Result<(), TestCaseError> {
         }
     }
     if case.tokens > 0 {
-        let expected = Seen::of(&at_once, &sequence).await;
-        let found = Seen::of(&by_steps, &sequence).await;
+        let expected = Seen::of(&at_once, &sequence, case.kind).await;
+        let found = Seen::of(&by_steps, &sequence, case.kind).await;
         prop_assert_eq!(found.layout, expected.layout);
         prop_assert!(found.fetched == expected.fetched, "other bytes");
         prop_assert!(found.ranked == expected.ranked, "other clusters");
@@ -144,7 +147,7 @@ struct Seen {
 }
 
 impl Seen {
-    async fn of(collection: &Collection, sequence: &Sequence) -> Self {
+    async fn of(collection: &Collection, sequence: &Sequence, kind: wire::IndexKind) -> Self {
         let length = sequence.tokens as u32;
         let stats = collection.client.stats(Some(collection.name.clone()));
         let mut seen = Self {
@@ -157,8 +160,10 @@ impl Seen {
             attended: vec![],
         };
         for position in [length / 2, length - 1] {
-            seen.ranked
-                .push(ranked(collection, sequence, position).await);
+            if kind == wire::IndexKind::Wave {
+                let ranked = ranked(collection, sequence, position).await;
+                seen.ranked.push(ranked);
+            }
             for mode in [
                 mode::exact(),
                 mode::budget(0.1),

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 
-use crate::harness::property::{self, lengths, small_shapes};
+use crate::harness::property::{self, kinds, lengths, small_shapes};
 use crate::harness::{Collection, Partial, Sequence, Shape, mode};
 
 /// Mean values are kept in a byte an element, and are shorter than the values: a token too many or too few shows in the
@@ -16,6 +16,7 @@ const TOLERANCE: f64 = 1e-2;
 #[derive(Clone, Debug)]
 struct Case {
     shape: Shape,
+    kind: wire::IndexKind,
     tokens: usize,
     /// Of the queries, as shares of the length.
     places: Vec<f64>,
@@ -27,13 +28,14 @@ struct Case {
 prop_compose! {
     fn cases()(
         shape in small_shapes(),
+        kind in kinds(),
         tokens in lengths(),
         places in prop::collection::vec(0.0..1.0, 1..5),
         mode in modes(),
         cluster in any::<bool>(),
         seed in any::<u64>(),
     ) -> Case {
-        Case { shape, tokens, places, mode, cluster, seed }
+        Case { shape, kind, tokens, places, mode, cluster, seed }
     }
 }
 
@@ -56,7 +58,7 @@ fn every_visible_token_is_in_one_zone() {
 async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
     let mut sequence = Sequence::random(case.shape, case.tokens, case.seed);
     sequence.k.fill(0);
-    let collection = Collection::create(client, case.shape).await;
+    let collection = Collection::create_as(client, case.shape, case.kind).await;
     collection.insert(&sequence, 0..case.tokens).await;
     if case.cluster {
         collection.cluster().await;

@@ -7,7 +7,7 @@ use super::{SHAPE, Wrong, assert_refused};
 use crate::harness::collection::named;
 use crate::harness::{Collection, Daemon};
 
-const WRONG: [Wrong<wire::CreateRequest>; 37] = [
+const WRONG: [Wrong<wire::CreateRequest>; 39] = [
     (InvalidArgument, "collection is missing", |request| {
         request.collection = None;
     }),
@@ -119,6 +119,12 @@ const WRONG: [Wrong<wire::CreateRequest>; 37] = [
     }),
     (InvalidArgument, "index.kmeans_iterations", |request| {
         index(request).kmeans_iterations = Some(65);
+    }),
+    (InvalidArgument, "index.kind is 5", |request| {
+        index(request).kind = 5;
+    }),
+    (InvalidArgument, "index.kind is -1", |request| {
+        index(request).kind = -1;
     }),
     (InvalidArgument, "collection.name", |request| {
         request.collection = Some(named("two words"));

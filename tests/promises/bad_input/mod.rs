@@ -107,7 +107,7 @@ async fn state(collection: &Collection) -> (wire::CollectionDescription, wire::F
 }
 
 /// Asserts the documented code and a sentence that begins with the field and says what was expected.
-fn assert_refused<T>(answer: Result<T, ClientError>, expected: Code, named: &str) {
+pub(crate) fn assert_refused<T>(answer: Result<T, ClientError>, expected: Code, named: &str) {
     let Err(error) = answer else {
         panic!("accepted: expected {expected:?}, {named}");
     };
