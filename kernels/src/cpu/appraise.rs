@@ -143,10 +143,7 @@ fn appraise<S: Simd>(
     let load = [log_mass, spreads, value_spreads, value_norms];
     let mut lanes = [answer.lse; 4];
     for (lanes, from) in lanes.iter_mut().zip(load) {
-        *lanes = match from.first_chunk() {
-            Some(whole) => simd.load(whole),
-            None => f32::load_first(simd, from),
-        };
+        *lanes = f32::load_first(simd, from);
     }
     let [log_mass, spread, value_spread, value_norm] = lanes;
     let (one, half) = (simd.splat(1.0), simd.splat(0.5));
@@ -160,16 +157,7 @@ fn appraise<S: Simd>(
     let gain = simd.mul(share, simd.mul_add(doubt, distance, inside));
     let gain = simd.mul(gain, answer.inverse);
     let square = simd.mul(gain, simd.add(gain, answer.linear));
-    if let (Some(gains), Some(worths)) = (gains.first_chunk_mut(), worths.first_chunk_mut()) {
-        simd.store(gain, gains);
-        simd.store(simd.add(simd.load(worths), square), worths);
-        return;
-    }
-    let mut padded = [[0.0; LANES]; 2];
-    simd.store(gain, &mut padded[0]);
-    simd.store(square, &mut padded[1]);
-    gains.copy_from_slice(&padded[0][..gains.len()]);
-    for (worth, square) in worths.iter_mut().zip(padded[1]) {
-        *worth += square;
-    }
+    simd.store_first(gain, gains);
+    let worth = simd.add(f32::load_first(simd, worths), square);
+    simd.store_first(worth, worths);
 }

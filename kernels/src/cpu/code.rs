@@ -380,10 +380,7 @@ fn add_vectors<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 continue;
             }
             let profile = &values.codes.profile()[at * LANES..];
-            let profile = match profile.first_chunk() {
-                Some(whole) => simd.load(whole),
-                None => f32::load_first(simd, profile),
-            };
+            let profile = f32::load_first(simd, profile);
             for (r, sums) in sums.iter().enumerate() {
                 let to = &mut acc.out[(row + r) * per_row + at];
                 let sum = simd.mul_add(profile, sums[v][half], simd.load(to));

@@ -126,10 +126,7 @@ fn add_band<S: Simd, const ROWS: usize>(
     let dim = values.cols();
     for vector in 0..vectors {
         let at = vector * LANES;
-        let base = match values.base()[at..].first_chunk() {
-            Some(whole) => simd.load(whole),
-            None => f32::load_first(simd, &values.base()[at..]),
-        };
+        let base = f32::load_first(simd, &values.base()[at..]);
         let mut sums = [simd.splat(0.0); ROWS];
         for r in 0..ROWS {
             let old = simd.load(&acc.out[(row + r) * vectors + vector]);
@@ -138,10 +135,7 @@ fn add_band<S: Simd, const ROWS: usize>(
         }
         for (pick, weights) in &own[..count] {
             let codes = &values.row(*pick as usize)[at..dim.min(at + LANES)];
-            let lanes = match codes.first_chunk() {
-                Some(whole) => simd.load_i8(whole),
-                None => i8::load_first(simd, codes),
-            };
+            let lanes = i8::load_first(simd, codes);
             for r in 0..ROWS {
                 sums[r] = simd.mul_add(simd.splat(weights[r]), lanes, sums[r]);
             }

@@ -103,8 +103,8 @@ impl Task for Judge<'_> {
                 let count = LANES.min(end - first);
                 let [value, exact] = part.worths(simd, first, count);
                 // What is written past the run's end is of the next, and written again.
-                store(simd, value, &mut to.values[first..]);
-                store(simd, exact, &mut to.exacts[first..]);
+                simd.store_first(value, &mut to.values[first..]);
+                simd.store_first(exact, &mut to.exacts[first..]);
                 let mut row = 0;
                 while row < rows {
                     let band = row..rows.min(row + BAND);
@@ -139,18 +139,13 @@ impl<L: Copy> Part<'_, L> {
     #[inline(always)]
     fn weights<S: Simd<Lanes = L>>(&self, simd: S, row: usize, first: usize, count: usize) -> L {
         let from = &self.weights[row * self.stride + first..];
-        if count == LANES
-            && let Some(whole) = from.first_chunk()
-        {
-            return simd.load(whole);
+        let loaded = f32::load_first(simd, from);
+        if count == LANES {
+            return loaded;
         }
-        match from.first_chunk() {
-            Some(whole) => {
-                let last = simd.splat(count as f32 - 1.0);
-                simd.where_ge(last, simd.load(&INDICES), simd.load(whole))
-            }
-            None => f32::load_first(simd, &from[..count]),
-        }
+        // What follows are weights of another run, or of another row.
+        let last = simd.splat(count as f32 - 1.0);
+        simd.where_ge(last, simd.load(&INDICES), loaded)
     }
 
     /// What at most a vector of tokens is worth: their values, and all of them.
@@ -204,14 +199,3 @@ const INDICES: [f32; LANES] = {
     }
     indices
 };
-
-#[inline(always)]
-fn store<S: Simd>(simd: S, lanes: S::Lanes, to: &mut [f32]) {
-    if let Some(whole) = to.first_chunk_mut() {
-        simd.store(lanes, whole);
-    } else {
-        let mut padded = [0.0; LANES];
-        simd.store(lanes, &mut padded);
-        to.copy_from_slice(&padded[..to.len()]);
-    }
-}

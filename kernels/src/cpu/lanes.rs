@@ -96,6 +96,17 @@ pub(super) trait Simd: Copy {
     /// The sum of each of four.
     fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4];
 
+    /// Stores as many lanes as there is room for.
+    #[inline(always)]
+    fn store_first(self, lanes: Self::Lanes, to: &mut [f32]) {
+        if let Some(whole) = to.first_chunk_mut() {
+            return self.store(lanes, whole);
+        }
+        let mut padded = [0.0; LANES];
+        self.store(lanes, &mut padded);
+        to.copy_from_slice(&padded[..to.len()]);
+    }
+
     /// The sum of the lanes, by the tree.
     #[inline(always)]
     fn sum(self, lanes: Self::Lanes) -> f32 {
@@ -167,9 +178,12 @@ pub(super) trait Element: Copy {
 
     fn load<S: Simd>(simd: S, from: &[Self; LANES]) -> S::Lanes;
 
-    /// Loads fewer elements than lanes; the other lanes are zero, and add nothing to a sum.
+    /// Loads as many elements as there are, a vector at most; the other lanes are zero, and add nothing to a sum.
     #[inline(always)]
     fn load_first<S: Simd>(simd: S, from: &[Self]) -> S::Lanes {
+        if let Some(whole) = from.first_chunk() {
+            return Self::load(simd, whole);
+        }
         let mut padded = [Self::ZERO; LANES];
         for (to, from) in padded.iter_mut().zip(from) {
             *to = *from;

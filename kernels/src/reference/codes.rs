@@ -3,25 +3,33 @@
 use super::{Partial, softmax};
 use crate::codes4::Codes4;
 use crate::codes8::Codes8;
+use crate::tensor::ShapeError;
 
 /// The rows of bytes as vectors.
 pub fn rows_of_codes8(codes: Codes8<'_>) -> Vec<Vec<f64>> {
-    let decode = |row| {
-        let mut out = vec![0.0; codes.cols()];
-        let decoded = codes.decode(row, &mut out);
-        decoded.map_or_else(|_| vec![], |()| out.into_iter().map(f64::from).collect())
-    };
-    (0..codes.rows()).map(decode).collect()
+    rows(codes.rows(), codes.cols(), |row, out| {
+        codes.decode(row, out)
+    })
 }
 
 /// The rows of half bytes as vectors.
 pub fn rows_of_codes4(codes: Codes4<'_>) -> Vec<Vec<f64>> {
+    rows(codes.rows(), codes.cols(), |row, out| {
+        codes.decode(row, out)
+    })
+}
+
+fn rows(
+    rows: usize,
+    cols: usize,
+    decode: impl Fn(usize, &mut [f32]) -> Result<(), ShapeError>,
+) -> Vec<Vec<f64>> {
     let decode = |row| {
-        let mut out = vec![0.0; codes.cols()];
-        let decoded = codes.decode(row, &mut out);
+        let mut out = vec![0.0; cols];
+        let decoded = decode(row, &mut out);
         decoded.map_or_else(|_| vec![], |()| out.into_iter().map(f64::from).collect())
     };
-    (0..codes.rows()).map(decode).collect()
+    (0..rows).map(decode).collect()
 }
 
 /// The partials of entries with log masses `log_mass[r][j]` and values `values[j]`.
