@@ -7,7 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wavekv_kernels::{Accumulator, Attend as Kernel, AttendInput, Bounds, Queries, Visibility};
+use wavekv_kernels::{
+    Accumulator, Attend as Kernel, AttendInput, Bounds, Matrix, Queries, Visibility,
+};
 
 use crate::collection::gather::Gathered;
 use crate::collection::layer::{Layer, Snapshot};
@@ -207,6 +209,15 @@ pub(super) struct Pass<'a> {
     pub(super) cost: Cost,
 }
 
+/// Who sees some tokens: every row, or those whose bounds hold the positions, which are in a row from the first or
+/// anywhere.
+#[derive(Clone, Copy)]
+enum Seen<'a> {
+    ByAll,
+    From(u32),
+    At(&'a [u32]),
+}
+
 impl<'a> Pass<'a> {
     fn new(attend: &'a Attend, head: KvHead, tokens: Range<usize>) -> Self {
         let geometry = attend.snapshot.geometry();
@@ -344,21 +355,8 @@ impl<'a> Pass<'a> {
 
     /// Computes chosen tokens, which every row sees, exactly.
     pub(super) fn read_gathered(&mut self, gathered: &Gathered) -> Result<(), Error> {
-        let geometry = self.snapshot.geometry();
-        let input = AttendInput {
-            queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
-            keys: gathered.keys()?,
-            values: gathered.values()?,
-            visible: Visibility::All,
-            scale: geometry.scale,
-        };
         self.cost.retrieved_tokens += gathered.rows() as u64;
-        self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
-        self.snapshot
-            .fixed
-            .kernels
-            .attend(Kernel::new(input, &mut self.exact)?);
-        Ok(())
+        self.compute(gathered.keys()?, gathered.values()?, Seen::ByAll)
     }
 
     /// Sink, window and tail.
@@ -366,29 +364,14 @@ impl<'a> Pass<'a> {
         let snapshot = self.snapshot;
         let geometry = snapshot.geometry();
         for (block, part) in snapshot.steady.parts(self.hull) {
-            let input = AttendInput {
-                queries: Queries::new(
-                    &self.queries,
-                    self.bounds.len(),
-                    geometry.head_dim as usize,
-                )?,
-                keys: block.keys(geometry, self.head, part)?,
-                values: block.values(geometry, self.head, part)?,
-                visible: if self.all_see(part) {
-                    Visibility::All
-                } else {
-                    Visibility::From {
-                        first_position: part.start,
-                        bounds: &self.bounds,
-                    }
-                },
-                scale: geometry.scale,
+            let keys = block.keys(geometry, self.head, part)?;
+            let values = block.values(geometry, self.head, part)?;
+            let seen = if self.all_see(part) {
+                Seen::ByAll
+            } else {
+                Seen::From(part.start)
             };
-            self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
-            snapshot
-                .fixed
-                .kernels
-                .attend(Kernel::new(input, &mut self.exact)?);
+            self.compute(keys, values, seen)?;
             self.cost.steady_tokens += self.seen_of(part);
         }
         Ok(())
@@ -396,26 +379,41 @@ impl<'a> Pass<'a> {
 
     /// Computes tokens of a segment of tokens `range` exactly.
     pub(super) fn read(&mut self, payload: Payload<'_>, range: TokenRange) -> Result<(), Error> {
+        let seen = if self.all_see(range) {
+            Seen::ByAll
+        } else {
+            Seen::At(payload.positions)
+        };
+        self.compute(payload.keys, payload.values, seen)
+    }
+
+    /// Adds tokens to what was computed exactly.
+    fn compute(
+        &mut self,
+        keys: Matrix<'_>,
+        values: Matrix<'_>,
+        seen: Seen<'_>,
+    ) -> Result<(), Error> {
         let geometry = self.snapshot.geometry();
-        let input = AttendInput {
-            queries: Queries::new(&self.queries, self.bounds.len(), geometry.head_dim as usize)?,
-            keys: payload.keys,
-            values: payload.values,
-            visible: if self.all_see(range) {
-                Visibility::All
-            } else {
-                Visibility::Positions {
-                    positions: payload.positions,
-                    bounds: &self.bounds,
-                }
+        let bounds = &self.bounds;
+        let visible = match seen {
+            Seen::ByAll => Visibility::All,
+            Seen::From(first_position) => Visibility::From {
+                first_position,
+                bounds,
             },
+            Seen::At(positions) => Visibility::Positions { positions, bounds },
+        };
+        let input = AttendInput {
+            queries: Queries::new(&self.queries, bounds.len(), geometry.head_dim as usize)?,
+            keys,
+            values,
+            visible,
             scale: geometry.scale,
         };
-        self.cost.bytes_read += (input.keys.bytes().len() + input.values.bytes().len()) as u64;
-        self.snapshot
-            .fixed
-            .kernels
-            .attend(Kernel::new(input, &mut self.exact)?);
+        self.cost.bytes_read += (keys.bytes().len() + values.bytes().len()) as u64;
+        let kernels = self.snapshot.fixed.kernels;
+        kernels.attend(Kernel::new(input, &mut self.exact)?);
         Ok(())
     }
 

@@ -88,7 +88,13 @@ impl Doubt {
 
     /// The estimated error of a row.
     fn error(&self, row: usize) -> f32 {
-        (self.squares[row] + (COHERENCE * self.sums[row]).powi(2)).sqrt()
+        self.error_with(row, 0.0, 0.0)
+    }
+
+    /// The estimated error of a row if parts were added, see [`Doubt::add_many`].
+    pub(super) fn error_with(&self, row: usize, squares: f32, sum: f32) -> f32 {
+        let coherent = COHERENCE * (self.sums[row] + sum);
+        (self.squares[row] + squares + coherent.powi(2)).sqrt()
     }
 
     /// The largest estimated error of a row.

@@ -42,14 +42,14 @@ impl Ladder {
     /// in doubt, to which is added what need not be read; none when nothing need be.
     pub(super) fn least_worth(&self, doubt: &mut Doubt, aim: f32) -> Option<f32> {
         for (rung, of_rows) in self.rungs.chunks_exact(self.group).enumerate() {
-            let before = doubt.clone();
-            for (row, [squares, sum]) in of_rows.iter().enumerate() {
-                doubt.add_many(row, *squares, *sum);
-            }
-            if doubt.worst() > aim {
-                *doubt = before;
+            let of_rows = of_rows.iter().enumerate();
+            let over = |(row, [squares, sum]): (usize, &[f32; 2])| {
+                doubt.error_with(row, *squares, *sum) > aim
+            };
+            if of_rows.clone().any(over) {
                 return Some(worth_of(rung));
             }
+            of_rows.for_each(|(row, [squares, sum])| doubt.add_many(row, *squares, *sum));
         }
         None
     }

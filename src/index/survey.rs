@@ -116,20 +116,20 @@ impl<'a> Survey<'a> {
             head.counts,
             Some(spreads),
         )?);
-        self.mask(segment, |zone| zone == Zone::Estimation);
+        self.hide(segment);
         Ok(())
     }
 
-    /// Takes the mass of the clusters of a segment whose zone is not one of `kept`.
-    pub(super) fn mask(&mut self, segment: usize, kept: impl Fn(Zone) -> bool) {
+    /// Takes the mass of the clusters of a segment that are not of the estimation zone.
+    fn hide(&mut self, segment: usize) {
         let (clusters, block) = (self.clusters(segment), self.block(segment));
         let zones = &self.zones[clusters];
-        if zones.iter().all(|zone| kept(*zone)) {
+        if zones.iter().all(|zone| *zone == Zone::Estimation) {
             return;
         }
         for row in self.log_mass[block].chunks_exact_mut(zones.len()) {
             for (mass, zone) in row.iter_mut().zip(zones) {
-                if !kept(*zone) {
+                if *zone != Zone::Estimation {
                     *mass = f32::NEG_INFINITY;
                 }
             }
