@@ -23,14 +23,7 @@ pub struct Vectors {
 impl Vectors {
     /// Vectors `[n, dim]` and their mean, at least one.
     pub fn new(mut vectors: Vec<f32>, dim: usize) -> Self {
-        let mut sums = vec![0.0_f64; dim];
-        for row in vectors.chunks_exact(dim) {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*x);
-            }
-        }
-        let count = (vectors.len() / dim).max(1) as f64;
-        let base: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let base: Vec<f32> = mean(&vectors, dim).map(|x| x as f32).collect();
         for row in vectors.chunks_exact_mut(dim) {
             for (x, base) in row.iter_mut().zip(&base) {
                 *x -= base;
@@ -170,6 +163,18 @@ impl Encoded {
         };
         Ok(())
     }
+}
+
+/// The mean of rows of `dim`, summed in order; zeros where there is none.
+pub(in crate::index) fn mean(rows: &[f32], dim: usize) -> impl Iterator<Item = f64> + use<> {
+    let mut sums = vec![0.0_f64; dim];
+    for row in rows.chunks_exact(dim) {
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += f64::from(*x);
+        }
+    }
+    let count = (rows.len() / dim).max(1) as f64;
+    sums.into_iter().map(move |sum| sum / count)
 }
 
 fn add(sums: &mut [f32], row: &[f32]) {

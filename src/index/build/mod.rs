@@ -275,9 +275,14 @@ impl Builder {
 
 /// The rows of a matrix in `f32`, beside their mean.
 fn vectors(matrix: Matrix<'_>) -> Result<Vectors, ShapeError> {
-    let mut rows = vec![0.0; matrix.rows() * matrix.cols()];
-    convert::read(matrix, 0..matrix.rows(), &mut rows)?;
-    Ok(Vectors::new(rows, matrix.cols()))
+    Ok(Vectors::new(numbers(matrix)?, matrix.cols()))
+}
+
+/// The rows of a matrix in `f32`.
+fn numbers(matrix: Matrix<'_>) -> Result<Vec<f32>, ShapeError> {
+    let mut numbers = vec![0.0; matrix.rows() * matrix.cols()];
+    convert::read(matrix, 0..matrix.rows(), &mut numbers)?;
+    Ok(numbers)
 }
 
 /// Spreads as a share of the profile's: the variance of `a.k` is then `spread sum (a_d profile_d)^2`.

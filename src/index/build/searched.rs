@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use wavekv_kernels::{Matrix, ShapeError, convert};
+use wavekv_kernels::Matrix;
 use wavekv_storage::segment::{Columns, SegmentBuilder};
 use wavekv_storage::{Buffer, Bytes};
 
-use super::{BuildError, Builder, Built, HeadTokens, fill_u32};
+use super::encode::mean;
+use super::{BuildError, Builder, Built, HeadTokens, fill_u32, numbers};
 use crate::index::kinds::{self, HeadKeys};
 use crate::index::schema;
 use crate::index::segment::{HeadSearch, Searches};
@@ -83,20 +84,8 @@ fn copy<'a>(into: &mut Buffer, matrices: impl Iterator<Item = Matrix<'a>>) {
     }
 }
 
-fn numbers(matrix: Matrix<'_>) -> Result<Vec<f32>, ShapeError> {
-    let mut numbers = vec![0.0; matrix.rows() * matrix.cols()];
-    convert::read(matrix, 0..matrix.rows(), &mut numbers)?;
-    Ok(numbers)
-}
-
 /// Length of the mean row.
 fn mean_norm(rows: &[f32], dim: usize) -> f32 {
-    let mut sums = vec![0.0_f64; dim];
-    for row in rows.chunks_exact(dim) {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum += f64::from(*x);
-        }
-    }
-    let square: f64 = sums.iter().map(|sum| sum * sum).sum();
-    (square.sqrt() / (rows.len() / dim).max(1) as f64) as f32
+    let square: f64 = mean(rows, dim).map(|x| x * x).sum();
+    square.sqrt() as f32
 }

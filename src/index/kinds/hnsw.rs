@@ -10,6 +10,7 @@ use faiss::{Index as _, MetricType, index_factory};
 use parking_lot::Mutex;
 
 use super::nearest::Space;
+use super::with_faiss::hits;
 use super::{HeadKeys, Hit, KeySearch, SearchError};
 
 /// Neighbours of a key; twice as many on the lowest level.
@@ -67,14 +68,9 @@ impl KeySearch for Graph {
         ParameterSpace::new()?.set_index_parameter(&*index, "efSearch", ef as f64)?;
         let found = index.search(&lifted.point, most)?;
         drop(index);
-        let hits = found.labels.iter().zip(&found.distances);
-        let hits = hits.filter_map(|(label, distance)| {
-            Some(Hit {
-                row: label.get()? as u32,
-                product: lifted.product_at(*distance, &self.space),
-            })
-        });
-        Ok(hits.collect())
+        Ok(hits(&found, |distance| {
+            lifted.product_at(distance, &self.space)
+        }))
     }
 
     fn bytes_read(&self, most: usize) -> u64 {
@@ -92,25 +88,18 @@ mod tests {
     use rand::SeedableRng as _;
     use rand_pcg::Pcg64Mcg;
 
-    /// What FAISS writes is what it holds, without the room between.
     #[test]
     fn the_footprint_is_what_is_held() {
         const DIM: usize = 64;
-        let keys = recall::keys(4096, DIM, &mut Pcg64Mcg::seed_from_u64(9));
+        const TOKENS: usize = 4096;
+        let keys = recall::keys(TOKENS, DIM, &mut Pcg64Mcg::seed_from_u64(9));
         let keys = HeadKeys {
             keys: &keys,
             dim: DIM,
             seed: 1,
         };
         let graph = Graph::build(keys).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("index");
-        faiss::write_index(&*graph.index.lock(), file.to_str().unwrap()).unwrap();
-        let written = fs_err::metadata(file).unwrap().len() as f64;
-        let counted = footprint(4096, DIM) as f64;
-        assert!(
-            counted > 0.98 * written && counted < 1.1 * written,
-            "{counted} counted, {written} written"
-        );
+        let write = |file: &str| faiss::write_index(&*graph.index.lock(), file);
+        recall::assert_footprint(write, footprint(TOKENS, DIM));
     }
 }

@@ -12,6 +12,7 @@ use faiss::{Index as _, MetricType};
 use wavekv_kernels::Kernels;
 
 use super::nearest::Space;
+use super::with_faiss::hits;
 use super::{HeadKeys, Hit, KeySearch, SearchError};
 use crate::index::build::kmeans::{self, Clustering};
 use crate::model::IndexParameters;
@@ -94,14 +95,7 @@ impl KeySearch for Lists {
         let found = self
             .index
             .search_with_params(&lifted.point, most, &parameters)?;
-        let hits = found.labels.iter().zip(&found.distances);
-        let hits = hits.filter_map(|(label, product)| {
-            Some(Hit {
-                row: label.get()? as u32,
-                product: lifted.product(*product),
-            })
-        });
-        Ok(hits.collect())
+        Ok(hits(&found, |product| lifted.product(product)))
     }
 
     fn bytes_read(&self, most: usize) -> u64 {
@@ -132,25 +126,18 @@ mod tests {
     use rand::SeedableRng as _;
     use rand_pcg::Pcg64Mcg;
 
-    /// What FAISS writes is what it holds, without the room between.
     #[test]
     fn the_footprint_is_what_is_held() {
         const DIM: usize = 64;
-        let keys = recall::keys(4096, DIM, &mut Pcg64Mcg::seed_from_u64(9));
+        const TOKENS: usize = 4096;
+        let keys = recall::keys(TOKENS, DIM, &mut Pcg64Mcg::seed_from_u64(9));
         let keys = HeadKeys {
             keys: &keys,
             dim: DIM,
             seed: 1,
         };
         let lists = Lists::build(Kernels::detect(), &IndexParameters::DEFAULT, keys).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("index");
-        faiss::write_index(&lists.index, file.to_str().unwrap()).unwrap();
-        let written = fs_err::metadata(file).unwrap().len() as f64;
-        let counted = footprint(4096, DIM) as f64;
-        assert!(
-            counted > 0.98 * written && counted < 1.1 * written,
-            "{counted} counted, {written} written"
-        );
+        let write = |file: &str| faiss::write_index(&lists.index, file);
+        recall::assert_footprint(write, footprint(TOKENS, DIM));
     }
 }

@@ -28,6 +28,18 @@ pub(super) fn keys(tokens: usize, dim: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
     keys
 }
 
+/// Asserts that so many bytes are what an index holds: what `write` has FAISS put into a file, without the room between.
+pub(super) fn assert_footprint(write: impl FnOnce(&str) -> faiss::error::Result<()>, counted: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("index");
+    write(file.to_str().unwrap()).unwrap();
+    let (counted, written) = (counted as f64, fs_err::metadata(file).unwrap().len() as f64);
+    assert!(
+        counted > 0.98 * written && counted < 1.1 * written,
+        "{counted} counted, {written} written"
+    );
+}
+
 fn index(kind: IndexKind, keys: &[f32], dim: usize) -> Box<dyn KeySearch> {
     let parameters = IndexParameters::DEFAULT.of_kind(kind);
     let keys = HeadKeys { keys, dim, seed: 1 };

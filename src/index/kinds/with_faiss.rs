@@ -1,8 +1,9 @@
 //! The kinds that are searched, of a daemon that is built with FAISS.
 
+use faiss::index::SearchResult;
 use wavekv_kernels::Kernels;
 
-use super::{HeadKeys, KeySearch, SearchError, hnsw, ivf};
+use super::{HeadKeys, Hit, KeySearch, SearchError, hnsw, ivf};
 use crate::model::{IndexKind, IndexParameters};
 
 /// Bytes that the index of a head will hold.
@@ -28,6 +29,18 @@ pub fn build(
         IndexKind::Ivf => Ok(Box::new(ivf::Lists::build(kernels, parameters, keys)?)),
         IndexKind::Hnsw => Ok(Box::new(hnsw::Graph::build(keys)?)),
     }
+}
+
+/// What FAISS found, given the product that each of its distances stands for.
+pub(super) fn hits(found: &SearchResult, product: impl Fn(f32) -> f32) -> Vec<Hit> {
+    let hits = found.labels.iter().zip(&found.distances);
+    let hits = hits.filter_map(|(label, distance)| {
+        Some(Hit {
+            row: label.get()? as u32,
+            product: product(*distance),
+        })
+    });
+    hits.collect()
 }
 
 impl From<faiss::error::Error> for SearchError {
