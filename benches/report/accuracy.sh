@@ -7,17 +7,8 @@ set -euo pipefail
 folder=$1 out=$2
 shift 2
 
-work=$(mktemp -d)
-"$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set log.level=warn &
-daemon=$!
-trap 'kill -TERM "$daemon"; wait "$daemon"; rm -rf "$work"' EXIT
-for _ in $(seq 600); do
-    [[ ! -S "$work/data/wavekvd.sock" ]] || break
-    kill -0 "$daemon"
-    sleep 0.1
-done
-
-export WAVEKV_ADDRESS="unix:$work/data/wavekvd.sock"
+. "$(dirname "${BASH_SOURCE[0]}")/daemon.sh"
+start_daemon "$folder"
 mkdir -p "$out"
 for trace in "$@"; do
     name=$(basename "$trace" .safetensors)

@@ -13,14 +13,7 @@ shift 2
 free=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
 budget=${MEMORY_BUDGET:-$((free * 3 / 4))KiB}
 
-work=$(mktemp -d)
-"$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set log.level=warn --set "memory.budget=$budget" &
-daemon=$!
-trap 'kill -TERM "$daemon"; wait "$daemon"; rm -rf "$work"' EXIT
-for _ in $(seq 600); do
-    [[ ! -S "$work/data/wavekvd.sock" ]] || break
-    kill -0 "$daemon"
-    sleep 0.1
-done
+. "$(dirname "${BASH_SOURCE[0]}")/daemon.sh"
+start_daemon "$folder" --set "memory.budget=$budget"
 
-"$folder/wavekv" --address "unix:$work/data/wavekvd.sock" bench --out "$out" "$@"
+"$folder/wavekv" bench --out "$out" "$@"
