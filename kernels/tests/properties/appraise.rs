@@ -45,8 +45,10 @@ proptest! {
                 let variance = f64::from(of_clusters[j]) * f64::from(of_rows[row]);
                 let (spread, norm) = (f64::from(value_spreads[j]), f64::from(value_norms[j]));
                 let truth = reference::gain(share, variance, spread, norm, f64::from(norms[row]));
-                // Differences of scores up to 80 are off by a few millionths.
-                prop_assert!(close(*gain, truth, 2e-5, truth), "{gain} {truth}");
+                // Differences of scores up to 80 are off by a few millionths, and the doubt, one less than a
+                // number near one, by a few units in the last place of that one.
+                let of_doubt = share * norm.hypot(f64::from(norms[row])) / f64::from(norms[row]);
+                prop_assert!(close(*gain, truth, 2e-5, truth + of_doubt / 50.0), "{gain} {truth}");
             }
             let bits: Vec<u32> = gains.iter().map(|x| x.to_bits()).collect();
             prop_assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "{}", kernels.isa());

@@ -89,8 +89,8 @@ proptest! {
                         let truth = (product + beside).min(40.0);
                         let largest = query.iter().zip(&bytes.profile).map(|(q, p)| f64::from((q * p).abs()));
                         let step = largest.fold(0.0, f64::max) * f64::from(scale) / 127.0;
-                        // Five deviations of a sum of roundings to whole steps.
-                        let tolerance = 5.0 * 0.29 * step * length + 1e-5;
+                        // Eight deviations of a sum of roundings to whole steps: five are met every few million sums.
+                        let tolerance = 8.0 * 0.29 * step * length + 1e-5;
                         let weight = weights[row * tokens + token];
                         prop_assert!((f64::from(weight).ln() - truth).abs() < tolerance, "{weight} {truth}");
                     }
