@@ -37,7 +37,7 @@ pub struct Price {
 pub struct Weighed<'a> {
     /// Place of the segment.
     pub segment: usize,
-    /// Payload rows of the tokens that must be computed exactly, ascending within a cluster.
+    /// Payload rows of the tokens that must be computed exactly, ascending.
     pub exact_rows: Vec<u32>,
     /// Payload rows of the tokens whose value codes are read.
     value_rows: Vec<u32>,

@@ -6,10 +6,11 @@
 //! It must not know collections, the engine or the wire.
 //!
 //! Start reading at [`segment`] (what is known of sealed tokens), then [`survey`] (a query meets the meta index),
-//! [`select`] (what is chosen to be read), [`middle`] (what its codes say), [`estimate`] (the estimation zone) and
-//! [`error_estimate`] (how good that is).
+//! [`select`] (what is chosen to be read), [`middle`] (what its codes say), [`estimate`] (the estimation zone),
+//! [`error_estimate`] (how good that is believed to be) and [`audit`] (how good it is).
 //! [`build`] makes segments, [`layout`] says where they begin and end, and [`schema`] what their columns mean.
 
+pub mod audit;
 pub mod build;
 pub mod error_estimate;
 pub mod estimate;

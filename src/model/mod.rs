@@ -6,6 +6,7 @@
 //! Start reading at [`geometry`] (what is stored), then [`mode`] (what is asked) and [`answer`] (what comes back).
 
 pub mod answer;
+pub mod audit;
 pub mod error;
 pub mod geometry;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod query;
 pub mod token_range;
 
 pub use answer::{Cost, Partial, Report};
+pub use audit::Audit;
 pub use error::{Error, ErrorKind};
 pub use geometry::{Geometry, LayerKind};
 pub use ids::{BootEpoch, ClusterId, Generation, KvHead, LayerId, SegmentId};
