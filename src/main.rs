@@ -112,6 +112,7 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
             .and_then(kinds::available)
             .map_err(|invalid| invalid.within("index"))?,
         mode: Mode::adaptive(settings.attend.target_error as f32)?,
+        audit_share: settings.audit.share,
         max_collections: settings.limits.max_collections as usize,
         max_tokens_per_layer: settings.limits.max_tokens_per_layer,
     })

@@ -11,15 +11,18 @@ use wavekv_kernels::{
     Accumulator, Attend as Kernel, AttendInput, Bounds, Matrix, Queries, Visibility,
 };
 
+use crate::collection::audit::{self, Planned};
+use crate::collection::audited::Audited;
 use crate::collection::gather::Gathered;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
+use crate::index::audit::Seed;
 use crate::index::middle::{Middle, Price};
 use crate::index::segment::Payload;
 use crate::index::{HeadQuery, Segment, Survey, Zone};
 use crate::model::{
-    AttendQuery, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, NewTokens, Partial, Report,
-    TokenRange,
+    AttendQuery, Audit, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, NewTokens, Partial,
+    Report, TokenRange,
 };
 
 /// One entry, checked, over one snapshot.
@@ -29,12 +32,18 @@ pub struct Attend {
     query: AttendQuery,
     /// What each query token sees.
     visible: Vec<TokenRange>,
+    /// On the target of `adaptive`, one a KV head, or none for 1.
+    factors: Vec<f32>,
+    /// Of the layer.
+    audited: Arc<Audited>,
+    /// Where the error is measured: what is drawn for it.
+    audit: Option<Seed>,
 }
 
 /// The answer of one KV head: arrays are `[tokens, group]`, `out` has `value_dim` a row.
 #[derive(Debug)]
 pub struct HeadAnswer {
-    partial: Partial,
+    pub(super) partial: Partial,
     pub(super) report: Report,
 }
 
@@ -63,6 +72,9 @@ impl Layer {
             snapshot,
             query,
             visible,
+            factors: self.audited.factors(),
+            audited: Arc::clone(&self.audited),
+            audit: None,
         })
     }
 
@@ -115,6 +127,31 @@ pub(super) fn visible(kind: LayerKind, position: u32, length: u32) -> TokenRange
 }
 
 impl Attend {
+    /// Whether its caller wants the error of the answer measured.
+    pub fn wants_audit(&self) -> bool {
+        self.query.audit
+    }
+
+    /// Whether the answer leaves anything out that could be measured.
+    pub fn is_exact(&self) -> bool {
+        self.query.mode == Mode::Exact || !self.snapshot.fixed.parameters.kind.has_segments()
+    }
+
+    /// The same, with its error measured on what is drawn by `seed`.
+    #[must_use]
+    pub fn audited(mut self, seed: Seed) -> Self {
+        self.audit = Some(seed);
+        self
+    }
+
+    /// Has the layer learn what audits of all heads, in order, found. From then on it may answer otherwise.
+    pub fn learn(&self, heads: &[HeadAnswer]) {
+        let audits: Vec<Audit> = heads.iter().filter_map(|head| head.report.audit).collect();
+        if audits.len() == heads.len() && !self.is_exact() {
+            self.audited.learn(&audits, self.query.mode);
+        }
+    }
+
     /// The KV heads, each to be given to [`Attend::head`].
     pub fn heads(&self) -> impl Iterator<Item = KvHead> + use<> {
         (0..self.snapshot.geometry().kv_heads).map(KvHead)
@@ -126,9 +163,10 @@ impl Attend {
     /// `Internal` only: a broken promise of our own code.
     pub fn head(&self, head: KvHead) -> Result<HeadAnswer, Error> {
         let tokens = self.visible.len();
-        let kind = self.snapshot.fixed.parameters.kind;
-        if self.query.mode == Mode::Exact || !kind.has_segments() {
-            return Pass::new(self, head, 0..tokens).exact();
+        if self.is_exact() {
+            let mut answer = Pass::new(self, head, 0..tokens).exact()?;
+            answer.report.audit = self.audit.map(|_| Audit::default());
+            return Ok(answer);
         }
         let mut answer = HeadAnswer {
             partial: Partial {
@@ -137,13 +175,9 @@ impl Attend {
             },
             report: Report::default(),
         };
+        let mut audits = vec![];
         for token in 0..tokens {
-            let pass = Pass::new(self, head, token..token + 1);
-            let of_token = if kind.has_clusters() {
-                pass.planned(self.query.mode)?
-            } else {
-                pass.searched(self.query.mode)?
-            };
+            let of_token = self.token(head, token)?;
             answer.partial.out.extend(of_token.partial.out);
             answer.partial.lse.extend(of_token.partial.lse);
             answer.report.exact_mass.extend(of_token.report.exact_mass);
@@ -152,8 +186,39 @@ impl Attend {
                 .error_estimate
                 .extend(of_token.report.error_estimate);
             answer.report.cost = answer.report.cost.plus(of_token.report.cost);
+            audits.extend(of_token.report.audit);
+        }
+        answer.report.audit = Audit::mean(audits);
+        Ok(answer)
+    }
+
+    /// Answers for one query token and one KV head.
+    fn token(&self, head: KvHead, token: usize) -> Result<HeadAnswer, Error> {
+        let mode = self.mode(head);
+        let pass = || Pass::new(self, head, token..token + 1);
+        if self.snapshot.fixed.parameters.kind.has_clusters() {
+            let seed = u64::from(head.0) << u32::BITS | token as u64;
+            return pass().planned(mode, self.audit.map(|audit| audit.of(seed)));
+        }
+        let mut answer = pass().searched(mode)?;
+        if self.audit.is_some() {
+            answer.report.audit = Some(if answer.report.cost.ignored_tokens == 0 {
+                Audit::default()
+            } else {
+                audit::against(&pass().exact()?, &answer)
+            });
         }
         Ok(answer)
+    }
+
+    /// The mode for a head: its target of `adaptive` is lowered where audits found it wanting.
+    fn mode(&self, head: KvHead) -> Mode {
+        match (self.query.mode, self.factors.get(head.index())) {
+            (Mode::Adaptive { target_error }, Some(factor)) => Mode::Adaptive {
+                target_error: target_error * factor,
+            },
+            (mode, _) => mode,
+        }
     }
 
     /// Puts the answers of all heads, in order, together.
@@ -189,6 +254,7 @@ impl Attend {
         report.cost = heads
             .iter()
             .fold(Cost::default(), |cost, head| cost.plus(head.report.cost));
+        report.audit = Audit::mean(heads.iter().filter_map(|head| head.report.audit));
         attended
     }
 }
@@ -274,8 +340,8 @@ impl<'a> Pass<'a> {
         Ok(answer)
     }
 
-    /// One query token: what `mode` chooses exactly, the rest estimated.
-    fn planned(mut self, mode: Mode) -> Result<HeadAnswer, Error> {
+    /// One query token: what `mode` chooses exactly, the rest estimated; with its error measured where a seed is given.
+    fn planned(mut self, mode: Mode, audit: Option<Seed>) -> Result<HeadAnswer, Error> {
         self.steady()?;
         let snapshot = self.snapshot;
         let geometry = snapshot.geometry();
@@ -319,13 +385,22 @@ impl<'a> Pass<'a> {
         self.cost.ignored_tokens += survey.tokens(Zone::Ignored);
         let mut merged = self.exact.clone();
         self.cost.bytes_read += survey.scan_bytes() + survey.estimate(&mut merged)?;
-        if let Some(middle) = middle {
+        if let Some(middle) = &middle {
             middle.add_values(&survey, &mut merged)?;
         }
         let mut answer = self.answer(&merged)?;
         answer.report.error_estimate = survey.error_estimate(&merged)?;
         let mass = |(row, lse): (usize, &f32)| exact_mass(self.exact.log_sum(row), *lse);
         answer.report.exact_mass = answer.partial.lse.iter().enumerate().map(mass).collect();
+        if let Some(seed) = audit {
+            let planned = Planned {
+                survey: &survey,
+                middle: middle.as_ref(),
+                segments: &indexed,
+                answer: &answer,
+            };
+            answer.report.audit = Some(self.audit(planned, seed)?);
+        }
         Ok(answer)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::collection::Fixed;
+use crate::collection::audited::{AuditSize, Audited};
 use crate::collection::steady::Steady;
 use crate::index::{Layout, Segment};
 use crate::model::{Geometry, LayerKind, SegmentId, TokenRange};
@@ -21,6 +22,7 @@ pub struct Layer {
     pub(super) layout: Layout,
     writer: Mutex<()>,
     state: RwLock<Snapshot>,
+    pub(super) audited: Arc<Audited>,
 }
 
 /// A layer at one moment; it never changes.
@@ -84,6 +86,7 @@ impl Layer {
             layout,
             writer: Mutex::new(()),
             state: RwLock::new(state),
+            audited: Arc::default(),
         }
     }
 
@@ -100,6 +103,11 @@ impl Layer {
     /// Sizes now.
     pub fn size(&self) -> LayerSize {
         self.snapshot().size()
+    }
+
+    /// What audits found so far.
+    pub fn audits(&self) -> AuditSize {
+        self.audited.size()
     }
 
     /// The layer now.

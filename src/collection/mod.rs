@@ -7,6 +7,8 @@
 //! Start reading at [`layer`] (what is stored, and how it is swapped), then [`insert`] and [`attend`].
 
 pub mod attend;
+mod audit;
+mod audited;
 mod block;
 mod clusters;
 pub mod fetch;
@@ -26,6 +28,7 @@ use wavekv_storage::Budget;
 use wavekv_storage::segment::Schema;
 
 pub use self::attend::Attended;
+pub use self::audited::{AuditSize, AuditedHead};
 pub use self::clusters::{HeadRanking, Ranked, Ranking};
 pub use self::fetch::{Fetched, What};
 pub use self::insert::Inserted;

@@ -8,8 +8,8 @@ use toml_example::TomlExample;
 
 use super::check::{Checks, Failure};
 use super::{
-    AttendSettings, ComputeSettings, ConfigError, GrpcSettings, IndexSettings, LimitSettings,
-    LogSettings, MemorySettings,
+    AttendSettings, AuditSettings, ComputeSettings, ConfigError, GrpcSettings, IndexSettings,
+    LimitSettings, LogSettings, MemorySettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -47,6 +47,10 @@ pub struct Settings {
     #[toml_example(nesting)]
     pub attend: AttendSettings,
 
+    /// How answers are checked.
+    #[toml_example(nesting)]
+    pub audit: AuditSettings,
+
     /// What is refused.
     #[toml_example(nesting)]
     pub limits: LimitSettings,
@@ -66,6 +70,7 @@ impl Default for Settings {
             compute: ComputeSettings::default(),
             index: IndexSettings::default(),
             attend: AttendSettings::default(),
+            audit: AuditSettings::default(),
             limits: LimitSettings::default(),
             log: LogSettings::default(),
         }
@@ -110,6 +115,7 @@ impl Settings {
         self.compute.check(&mut checks);
         self.index.check(&mut checks);
         self.attend.check(&mut checks);
+        self.audit.check(&mut checks);
         self.limits.check(&mut checks);
         checks.failures
     }

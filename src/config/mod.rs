@@ -17,6 +17,7 @@
 //! Start at [`Settings`], then [`Settings::load`].
 
 mod attend;
+mod audit;
 mod check;
 mod compute;
 mod daemon;
@@ -36,6 +37,7 @@ mod notation;
 mod openmp;
 
 pub use attend::AttendSettings;
+pub use audit::AuditSettings;
 pub use compute::ComputeSettings;
 pub use daemon::Settings;
 pub use error::{ConfigError, SettingError};

@@ -98,16 +98,24 @@ impl Engine {
             self.insert_in_order(&entries, |layer, step| step.insert_into(layer, longest));
         let prepared = entries.into_iter().zip(inserted).map(|(entry, inserted)| {
             let (entry, end) = (entry?, inserted?.what.length);
-            let attend = entry
+            let mut attend = entry
                 .collection
                 .layer(entry.layer)?
                 .attend(entry.what.query, end)?;
+            if attend.wants_audit() {
+                attend = attend.audited(self.audits.next_seed());
+            }
             Ok(Answer {
                 collection: entry.collection,
                 what: attend,
             })
         });
-        attend_heads(&prepared.collect::<Vec<_>>())
+        let prepared: Vec<_> = prepared.collect();
+        let answers = attend_heads(&prepared);
+        for given in prepared.into_iter().flatten() {
+            self.audits.consider(given.what);
+        }
+        answers
     }
 
     /// Clusters the tail of each entry's layer, in the background, and waits for it.
@@ -331,7 +339,9 @@ fn attend_heads(entries: &[Result<Answer<Attend>, Error>]) -> Answers<Attended> 
         } = entry.as_ref().map_err(Error::clone)?;
         let heads: Vec<_> = attend.heads().collect();
         let heads = heads.into_par_iter().map(|head| attend.head(head));
-        let what = attend.assemble(&heads.collect::<Result<Vec<_>, _>>()?);
+        let heads = heads.collect::<Result<Vec<_>, _>>()?;
+        attend.learn(&heads);
+        let what = attend.assemble(&heads);
         Ok(Answer {
             collection: Arc::clone(collection),
             what,

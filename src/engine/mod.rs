@@ -2,8 +2,9 @@
 //!
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
-//! Start reading at [`Engine`], then [`batch`] (what a call does) and [`background`].
+//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`] and `audits.rs`.
 
+mod audits;
 pub mod background;
 pub mod batch;
 mod pool;
@@ -16,11 +17,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wavekv_kernels::{Isa, Kernels};
 use wavekv_storage::{Budget, Bytes};
 
+use self::audits::Audits;
 use self::background::Background;
 use self::pool::ComputePool;
 use self::registry::Registry;
 use crate::clock::Clock;
 use crate::collection::Collection;
+use crate::index::audit::Seed;
 use crate::model::{BootEpoch, CollectionName, Error, Generation, Geometry, IndexParameters, Mode};
 
 /// What the engine is given at start; plain values.
@@ -36,6 +39,8 @@ pub struct EngineSettings {
     pub parameters: IndexParameters,
     /// Where a call does not say.
     pub mode: Mode,
+    /// Of the answers, audited unasked: 0 to 1.
+    pub audit_share: f64,
     /// Collections at once.
     pub max_collections: usize,
     /// Tokens of a layer.
@@ -54,6 +59,7 @@ pub struct Engine {
     created: AtomicU64,
     pool: ComputePool,
     background: Background,
+    audits: Audits,
 }
 
 impl Engine {
@@ -77,6 +83,7 @@ impl Engine {
             created: AtomicU64::new(0),
             pool: ComputePool::start(settings.threads)?,
             background: Background::start(settings.background_threads)?,
+            audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
             settings,
         }))
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::collection::{Collection, Layer, LayerSize};
+use crate::collection::{AuditSize, AuditedHead, Collection, Layer, LayerSize};
 use crate::engine::Engine;
 use crate::engine::background::ClusteringSize;
+use crate::model::CollectionName;
 
 /// The daemon as a whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineSize {
     /// Since the engine's start.
     pub uptime: Duration,
@@ -21,6 +22,12 @@ pub struct EngineSize {
     pub total: LayerSize,
     /// The background.
     pub clustering: ClusteringSize,
+    /// What audits found of all collections.
+    pub audits: AuditSize,
+    /// The head with the largest error of these.
+    pub worst: Option<(CollectionName, AuditedHead)>,
+    /// Answers chosen to be audited that were not, for want of time.
+    pub skipped_audits: u64,
 }
 
 impl Engine {
@@ -30,7 +37,21 @@ impl Engine {
         let layers = collections
             .iter()
             .flat_map(|collection| layer_sizes(collection));
+        let audits: Vec<(&CollectionName, AuditSize)> = collections
+            .iter()
+            .map(|collection| (collection.name(), audits(collection)))
+            .collect();
+        let worst = audits
+            .iter()
+            .filter_map(|(name, size)| Some((*name, size.worst?)))
+            .max_by(|(_, a), (_, b)| a.error.total_cmp(&b.error));
         EngineSize {
+            worst: worst.map(|(name, head)| (name.clone(), head)),
+            audits: audits
+                .into_iter()
+                .map(|(_, size)| size)
+                .fold(AuditSize::default(), AuditSize::plus),
+            skipped_audits: self.audits.skipped(),
             uptime: self.clock.uptime(),
             budget_bytes: self.budget.limit().0,
             used_bytes: self.budget.used().0,
@@ -44,4 +65,15 @@ impl Engine {
 /// The sizes of each layer of a collection.
 pub fn layer_sizes(collection: &Collection) -> impl Iterator<Item = LayerSize> {
     collection.layers().iter().map(Layer::size)
+}
+
+/// What audits found of each layer of a collection.
+pub fn layer_audits(collection: &Collection) -> impl Iterator<Item = AuditSize> {
+    let layers = collection.layers().iter().zip(0..);
+    layers.map(|(layer, number)| layer.audits().of_layer(number))
+}
+
+/// What audits found of a collection.
+pub fn audits(collection: &Collection) -> AuditSize {
+    layer_audits(collection).fold(AuditSize::default(), AuditSize::plus)
 }

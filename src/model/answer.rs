@@ -1,5 +1,7 @@
 //! What a query gives back.
 
+use crate::model::Audit;
+
 /// An attention output over a subset of tokens with its log-sum-exp. Partials of disjoint subsets merge exactly:
 /// `lse = logsumexp(lse_a, lse_b)`, `out = exp(lse_a - lse) out_a + exp(lse_b - lse) out_b`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Report {
     pub error_estimate: Vec<f32>,
     /// The tokens of each zone and the bytes read.
     pub cost: Cost,
+    /// Its measured error, when that was asked for.
+    pub audit: Option<Audit>,
 }
 
 /// Tokens and bytes, summed over query tokens and KV heads. The zones are disjoint, and together they are the visible

@@ -35,6 +35,8 @@ pub struct AttendQuery {
     pub positions: Option<Vec<u32>>,
     /// How much is computed exactly.
     pub mode: Mode,
+    /// Whether the error of the answer is to be measured.
+    pub audit: bool,
 }
 
 /// One query token that ranks or estimates clusters.

@@ -162,6 +162,7 @@ pub fn attend_query(
         queries,
         positions,
         mode: mode(given.mode.as_ref(), otherwise)?,
+        audit: given.audit,
     })
 }
 

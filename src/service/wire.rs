@@ -3,9 +3,13 @@
 use bytes::Bytes;
 use wavekv_proto::v1;
 
-use crate::collection::{Attended, Collection, Fetched, Inserted, LayerSize, Ranked, Ranking};
+use crate::collection::{
+    Attended, AuditSize, AuditedHead, Collection, Fetched, Inserted, LayerSize, Ranked, Ranking,
+};
 use crate::engine::batch::Clustered;
-use crate::model::{ClusterAddress, Dtype, Geometry, IndexKind, LayerKind, Partial, TokenRange};
+use crate::model::{
+    Audit, ClusterAddress, Dtype, Geometry, IndexKind, LayerKind, Partial, TokenRange,
+};
 
 pub(super) fn description(collection: &Collection) -> v1::CollectionDescription {
     let geometry = collection.geometry();
@@ -145,8 +149,21 @@ pub(super) fn attended(attended: Attended, collection: &Collection) -> v1::Atten
             ignored_tokens: cost.ignored_tokens,
             bytes_read: cost.bytes_read,
             full_bytes: cost.full_bytes,
+            audit: attended.report.audit.map(audit),
         }),
         length: attended.length,
+    }
+}
+
+fn audit(audit: Audit) -> v1::Audit {
+    let [low, high] = audit.interval();
+    v1::Audit {
+        error: audit.error() as f32,
+        error_low: low as f32,
+        error_high: high as f32,
+        drawn_clusters: audit.clusters,
+        computed_tokens: audit.tokens,
+        bytes_read: audit.bytes_read,
     }
 }
 
@@ -236,5 +253,25 @@ pub(super) fn index_stats(size: LayerSize) -> v1::IndexStats {
         payload_bytes: size.payload_bytes,
         code_bytes: size.code_bytes,
         meta_index_bytes: size.meta_index_bytes,
+    }
+}
+
+pub(super) fn audit_stats(size: &AuditSize) -> v1::AuditStats {
+    v1::AuditStats {
+        audits: size.audits,
+        skipped: 0,
+        error: size.error() as f32,
+        worst: size.worst.map(audited_head),
+        raised_heads: size.raised.len() as u64,
+    }
+}
+
+pub(super) fn audited_head(head: AuditedHead) -> v1::AuditedHead {
+    v1::AuditedHead {
+        collection: None,
+        layer: head.layer,
+        kv_head: head.head.0,
+        error: head.error as f32,
+        target_factor: head.factor,
     }
 }

@@ -133,6 +133,7 @@ impl Collection {
             positions: tokens.to_vec(),
             mode: Some(mode),
             insert: None,
+            audit: false,
         }
     }
 

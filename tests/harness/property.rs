@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use wavekv_client::{Client, wire};
 use wavekv_trace::Dtype;
 
-use crate::harness::{Daemon, Shape};
+use crate::harness::{Daemon, Shape, mode};
 
 /// The kinds of index that the daemon is built with.
 pub(crate) const BUILT_KINDS: &[wire::IndexKind] = if cfg!(feature = "faiss") {
@@ -75,6 +75,18 @@ fn windows() -> impl Strategy<Value = u32> {
 pub(crate) fn kinds() -> impl Strategy<Value = wire::IndexKind> {
     let others = prop::sample::select(BUILT_KINDS);
     prop_oneof![Just(wire::IndexKind::Wave), others]
+}
+
+/// All modes of attend.
+pub(crate) fn modes() -> impl Strategy<Value = wire::AttendMode> {
+    prop_oneof![
+        Just(mode::exact()),
+        Just(mode::retroinfer()),
+        (0.001f32..0.9).prop_map(mode::adaptive),
+        (0.0f32..=1.0).prop_map(mode::budget),
+        (0.0f32..=1.0, 0.0f32..=1.0)
+            .prop_map(|(retrieved, estimated)| mode::budget_of_two(retrieved, estimated)),
+    ]
 }
 
 /// Tokens of a sequence: none, one, and below and above every threshold of `SMALL_INDEX`.

@@ -79,14 +79,14 @@ pub(crate) async fn store_as(
     collection.cluster().await;
 }
 
-/// `|out - exact| / |exact|` of every query row of `rows` and every query head.
-pub(crate) async fn errors(
+/// Asks with some query rows of a layer, each at its own position.
+pub(crate) fn question(
     collection: &Collection,
     trace: &Trace,
     layer: &Layer,
     rows: Range<usize>,
     mode: Option<wire::AttendMode>,
-) -> Vec<f64> {
+) -> wire::AttendEntry {
     let row = trace.q_heads * trace.head_dim;
     let q = wire::Tensor {
         dtype: wire::Dtype::F32.into(),
@@ -95,13 +95,25 @@ pub(crate) async fn errors(
             .to_vec(),
         data: Dtype::F32.encode(&layer.queries(rows.clone(), row)).into(),
     };
-    let entry = wire::AttendEntry {
+    wire::AttendEntry {
         layer: Some(collection.layer()),
         q: Some(q),
-        positions: trace.q_positions[rows.clone()].to_vec(),
+        positions: trace.q_positions[rows].to_vec(),
         mode,
         insert: None,
-    };
+        audit: false,
+    }
+}
+
+/// `|out - exact| / |exact|` of every query row of `rows` and every query head.
+pub(crate) async fn errors(
+    collection: &Collection,
+    trace: &Trace,
+    layer: &Layer,
+    rows: Range<usize>,
+    mode: Option<wire::AttendMode>,
+) -> Vec<f64> {
+    let entry = question(collection, trace, layer, rows.clone(), mode);
     let answer = collection.client.attend_one(entry).await.unwrap();
     let exact = trace.attend(layer, rows).unwrap();
     compare::relative_errors(&floats(answer.out.as_ref()), &exact.out, trace.value_dim)

@@ -10,6 +10,7 @@
 mod harness;
 
 mod accuracy;
+mod audit;
 mod bad_input;
 mod concurrency;
 mod exactness;

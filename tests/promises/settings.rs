@@ -66,6 +66,10 @@ async fn a_wrong_setting_is_refused_with_its_name_and_its_origin() {
             "setting attend.target_error is 1 (from environment variable",
         ),
         (
+            refusal(command().args(["--set", "audit.share=1.5"])).await,
+            "setting audit.share is 1.5 (from flag --set",
+        ),
+        (
             refusal(command().arg("--config").arg(&file)).await,
             "setting memory.budget is string \"lots\" (from file",
         ),

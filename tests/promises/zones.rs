@@ -6,8 +6,8 @@
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 
-use crate::harness::property::{self, kinds, lengths, small_shapes};
-use crate::harness::{Collection, Partial, Sequence, Shape, mode};
+use crate::harness::property::{self, kinds, lengths, modes, small_shapes};
+use crate::harness::{Collection, Partial, Sequence, Shape};
 
 /// Mean values are kept in a byte an element, and are shorter than the values: a token too many or too few shows in the
 /// mass.
@@ -37,17 +37,6 @@ prop_compose! {
     ) -> Case {
         Case { shape, kind, tokens, places, mode, cluster, seed }
     }
-}
-
-fn modes() -> impl Strategy<Value = wire::AttendMode> {
-    prop_oneof![
-        Just(mode::exact()),
-        Just(mode::retroinfer()),
-        (0.001f32..0.9).prop_map(mode::adaptive),
-        (0.0f32..=1.0).prop_map(mode::budget),
-        (0.0f32..=1.0, 0.0f32..=1.0)
-            .prop_map(|(retrieved, estimated)| mode::budget_of_two(retrieved, estimated)),
-    ]
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
-    ClusteringStats, CollectionRef, LayerStats, MemoryStats, StatsRequest, StatsResponse,
+    AuditStats, AuditedHead, ClusteringStats, CollectionRef, LayerStats, MemoryStats, StatsRequest,
+    StatsResponse,
 };
 
 use crate::collection::LayerSize;
+use crate::engine::sizes::EngineSize;
 use crate::engine::{Engine, sizes};
 use crate::model::Error;
 use crate::service::status::status;
@@ -54,10 +56,12 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
             layers_waiting: whole.clustering.waiting,
         }),
         layers: vec![],
+        audit: Some(daemon_audits(&whole)),
     };
     if named.is_some() {
         let (name, generation) = validate::collection(named)?;
         let collection = engine.find(&name, generation)?;
+        response.audit = Some(wire::audit_stats(&sizes::audits(&collection)));
         let layers: Vec<LayerSize> = sizes::layer_sizes(&collection).collect();
         response.collections = 1;
         let total = layers
@@ -65,17 +69,38 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
             .copied()
             .fold(LayerSize::default(), LayerSize::plus);
         response.index = Some(wire::index_stats(total));
-        let kinds = collection.geometry().layers.iter();
-        let layers = layers
-            .into_iter()
-            .zip(kinds)
-            .enumerate()
-            .map(|(layer, (size, kind))| LayerStats {
-                layer: layer as u32,
-                sliding_window: wire::sliding_window(*kind),
-                index: Some(wire::index_stats(size)),
-            });
+        let audits = sizes::layer_audits(&collection);
+        let kinds = collection.geometry().layers.iter().zip(audits);
+        let layers =
+            layers
+                .into_iter()
+                .zip(kinds)
+                .enumerate()
+                .map(|(layer, (size, (kind, audits)))| LayerStats {
+                    layer: layer as u32,
+                    sliding_window: wire::sliding_window(*kind),
+                    index: Some(wire::index_stats(size)),
+                    audit: Some(wire::audit_stats(&audits)),
+                    raised: audits.raised.into_iter().map(wire::audited_head).collect(),
+                });
         response.layers = layers.collect();
     }
     Ok(response)
+}
+
+/// Of all collections; the worst head with the name of its own.
+fn daemon_audits(whole: &EngineSize) -> AuditStats {
+    let worst = whole.worst.as_ref().map(|(name, head)| AuditedHead {
+        collection: Some(CollectionRef {
+            namespace: name.namespace().to_owned(),
+            name: name.name().to_owned(),
+            generation: None,
+        }),
+        ..wire::audited_head(*head)
+    });
+    AuditStats {
+        skipped: whole.skipped_audits,
+        worst,
+        ..wire::audit_stats(&whole.audits)
+    }
 }

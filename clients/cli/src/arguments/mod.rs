@@ -149,6 +149,10 @@ pub(crate) struct Generate {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Eval {
     /// A trace file (safetensors)
     pub(crate) trace: PathBuf,
@@ -165,6 +169,9 @@ pub(crate) struct Eval {
     /// Also a row for each layer
     #[arg(long)]
     pub(crate) per_layer: bool,
+    /// Have the daemon measure the error of every answer, and compare that with the true one
+    #[arg(long)]
+    pub(crate) audit: bool,
     /// Print a page of Markdown
     #[arg(long, conflicts_with = "json")]
     pub(crate) markdown: bool,

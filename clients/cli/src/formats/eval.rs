@@ -29,6 +29,22 @@ mass: true share of the attention mass that was computed exactly. tokens, bytes:
 calibrated: queries whose reported error is within a factor 2 of e, or both below 0.001.
 ms: one attend call of one token and one layer over gRPC, as the client sees it.";
 
+const AUDIT_HEADER: [&str; 8] = [
+    "audited mode",
+    "e mean",
+    "audited mean",
+    "e rms",
+    "audited rms",
+    "covered",
+    "half width",
+    "audit bytes",
+];
+
+const AUDIT_LEGEND: &str = "\
+audited: per query and layer, root mean square of e over the query heads, beside what the daemon's audit says it is.
+covered: answers whose e is within the audit's 95 % confidence interval. half width: of that interval, as a share of e.
+audit bytes: read for the audit, beside the answer's own, as a share of full attention's.";
+
 /// Everything that an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
@@ -60,8 +76,11 @@ impl Report {
         let _ = writeln!(page, "{}\n{}", self.daemon(), self.command);
         for block in &self.blocks {
             let _ = writeln!(page, "\n{}\n{}", block.title(), block.table(false));
+            if let Some(audits) = block.audits(false) {
+                let _ = writeln!(page, "\n{audits}");
+            }
         }
-        let _ = write!(page, "\n{LEGEND}");
+        let _ = write!(page, "\n{}", self.legend().join("\n"));
         page
     }
 
@@ -76,12 +95,22 @@ impl Report {
         );
         for block in &self.blocks {
             let _ = write!(page, "\n## {}\n\n{}\n", block.title(), block.table(true));
+            if let Some(audits) = block.audits(true) {
+                let _ = write!(page, "\n{audits}\n");
+            }
         }
         page.push('\n');
-        for line in LEGEND.lines() {
+        for line in self.legend() {
             let _ = writeln!(page, "* {line}");
         }
         page
+    }
+
+    fn legend(&self) -> Vec<&'static str> {
+        let rows = self.blocks.iter().flat_map(|block| &block.rows);
+        let audited = rows.map(|row| &row.audit).any(Option::is_some);
+        let more = audited.then(|| AUDIT_LEGEND.lines());
+        LEGEND.lines().chain(more.into_iter().flatten()).collect()
     }
 
     fn about(&self) -> String {
@@ -117,14 +146,38 @@ impl Block {
         }
         table.trim_fmt()
     }
+
+    /// Of the rows that were audited; none where none was.
+    fn audits(&self, markdown: bool) -> Option<String> {
+        let mut table = table(&AUDIT_HEADER, 1, markdown);
+        let audited = self.rows.iter().filter_map(|row| {
+            let audit = row.audit.as_ref()?;
+            Some([
+                name(row),
+                error(audit.error_mean),
+                error(audit.audited_mean),
+                error(audit.error_rms),
+                error(audit.audited_rms),
+                percent(audit.covered_share),
+                percent(audit.half_width_mean),
+                percent(audit.byte_share),
+            ])
+        });
+        table.add_rows(audited);
+        (!table.is_empty()).then(|| table.trim_fmt())
+    }
+}
+
+fn name(row: &Row) -> String {
+    row.layer.map_or_else(
+        || row.mode.clone(),
+        |layer| format!("  {} L{layer}", row.mode),
+    )
 }
 
 fn cells(row: &Row) -> [String; 13] {
     [
-        row.layer.map_or_else(
-            || row.mode.clone(),
-            |layer| format!("  {} L{layer}", row.mode),
-        ),
+        name(row),
         format!("{} {}", row.worst_head, error(row.worst_head_error_mean)),
         error(row.error_mean),
         error(row.error_p50),
@@ -146,6 +199,7 @@ fn cells(row: &Row) -> [String; 13] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::eval::AuditRow;
 
     fn report() -> Report {
         let row = Row {
@@ -164,6 +218,15 @@ mod tests {
             calibrated_share: 0.95,
             latency_p50_ms: 1.234,
             latency_p99_ms: 2.0,
+            audit: Some(AuditRow {
+                error_mean: 0.0262,
+                audited_mean: 0.0257,
+                error_rms: 0.031,
+                audited_rms: 0.032,
+                covered_share: 0.947,
+                half_width_mean: 0.41,
+                byte_share: 0.123,
+            }),
         };
         Report {
             name: "smol".into(),
@@ -211,6 +274,10 @@ mod tests {
             "7.9 %",
             "1.23",
             "adaptive:0.05 L7",
+            "audited mode",
+            "0.0262",
+            "94.7 %",
+            "audit bytes: read",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
@@ -221,11 +288,18 @@ mod tests {
         let page = report().markdown();
         assert!(page.starts_with("# Accuracy on smol\n") && page.contains("## queries: last (64)"));
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
-        assert_eq!(rows.len(), 4, "{page}");
-        assert!(
-            rows.iter().all(|row| row.matches('|').count() == 14),
-            "{page}"
-        );
+        assert_eq!(rows.len(), 8, "{page}");
+        let columns: Vec<usize> = rows.iter().map(|row| row.matches('|').count()).collect();
+        assert_eq!(columns, [14, 14, 14, 14, 9, 9, 9, 9], "{page}");
+    }
+
+    #[test]
+    fn without_audits_there_is_no_word_of_them() {
+        let mut report = report();
+        for row in &mut report.blocks[0].rows {
+            row.audit = None;
+        }
+        assert!(!report.table().contains("audit") && !report.markdown().contains("audit"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wavekv_client::wire;
 
-use super::{percent, size};
+use super::{error, percent, size};
 
 /// All numbers.
 pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
@@ -19,6 +19,8 @@ pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
                 "layer": layer.layer,
                 "sliding_window": layer.sliding_window,
                 "index": index(&layer.index.unwrap_or_default()),
+                "audit": audit(&layer.audit.clone().unwrap_or_default()),
+                "raised": layer.raised.iter().map(audited_head).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -37,7 +39,30 @@ pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
             "builds_failed": clustering.builds_failed,
             "layers_waiting": clustering.layers_waiting,
         },
+        "audit": audit(&stats.audit.clone().unwrap_or_default()),
         "layers": layers,
+    })
+}
+
+fn audit(audit: &wire::AuditStats) -> Value {
+    json!({
+        "audits": audit.audits,
+        "skipped": audit.skipped,
+        "error": audit.error,
+        "worst": audit.worst.as_ref().map(audited_head),
+        "raised_heads": audit.raised_heads,
+    })
+}
+
+fn audited_head(head: &wire::AuditedHead) -> Value {
+    let collection = head.collection.as_ref();
+    json!({
+        "namespace": collection.map(|collection| &collection.namespace),
+        "collection": collection.map(|collection| &collection.name),
+        "layer": head.layer,
+        "kv_head": head.kv_head,
+        "error": head.error,
+        "target_factor": head.target_factor,
     })
 }
 
@@ -58,6 +83,7 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
     let memory = stats.memory.unwrap_or_default();
     let index = stats.index.unwrap_or_default();
     let clustering = stats.clustering.unwrap_or_default();
+    let audits = stats.audit.clone().unwrap_or_default();
     let uptime = Duration::from_secs(stats.uptime_ms / 1000);
     let mut table = super::table(&["daemon", &stats.version], 2, false);
     for (field, value) in [
@@ -87,6 +113,14 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
         ("builds discarded", clustering.builds_discarded.to_string()),
         ("builds failed", clustering.builds_failed.to_string()),
         ("layers waiting", clustering.layers_waiting.to_string()),
+        ("audits", audits.audits.to_string()),
+        ("audits skipped", audits.skipped.to_string()),
+        ("audited error", audited_error(&audits)),
+        ("worst audited head", worst(&audits)),
+        (
+            "heads with a raised budget",
+            audits.raised_heads.to_string(),
+        ),
     ] {
         table.add_row([field.to_owned(), value]);
     }
@@ -105,10 +139,15 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
         "K and V",
         "codes",
         "meta index",
+        "audits",
+        "audited e",
+        "worst head",
+        "raised heads",
     ];
     let mut table = super::table(&header, 2, false);
     for layer in &stats.layers {
         let index = layer.index.unwrap_or_default();
+        let audits = layer.audit.clone().unwrap_or_default();
         table.add_row([
             layer.layer.to_string(),
             match layer.sliding_window {
@@ -122,9 +161,49 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
             size(index.payload_bytes),
             size(index.code_bytes),
             size(index.meta_index_bytes),
+            audits.audits.to_string(),
+            audited_error(&audits),
+            worst(&audits),
+            raised(&layer.raised),
         ]);
     }
     table.trim_fmt()
+}
+
+fn audited_error(audit: &wire::AuditStats) -> String {
+    if audit.audits == 0 {
+        "-".to_owned()
+    } else {
+        error(audit.error.into())
+    }
+}
+
+/// The head and its error: of a layer, or of a layer of a collection.
+fn worst(audit: &wire::AuditStats) -> String {
+    audit.worst.as_ref().map_or_else(
+        || "-".to_owned(),
+        |head| {
+            let place = head.collection.as_ref().map(|collection| {
+                let wire::CollectionRef {
+                    namespace, name, ..
+                } = collection;
+                format!("{namespace}/{name} layer {} ", head.layer)
+            });
+            let place = place.unwrap_or_default();
+            format!("{place}head {}: {}", head.kv_head, error(head.error.into()))
+        },
+    )
+}
+
+/// The heads with a raised budget, each with the factor on its target.
+fn raised(heads: &[wire::AuditedHead]) -> String {
+    if heads.is_empty() {
+        return "-".to_owned();
+    }
+    let heads = heads
+        .iter()
+        .map(|head| format!("{}: x{:.2}", head.kv_head, head.target_factor));
+    heads.collect::<Vec<_>>().join(", ")
 }
 
 fn clustered(index: &wire::IndexStats) -> String {
@@ -145,6 +224,20 @@ mod tests {
             code_bytes: 1 << 20,
             meta_index_bytes: 1 << 10,
         };
+        let head = wire::AuditedHead {
+            collection: None,
+            layer: 3,
+            kv_head: 5,
+            error: 0.0625,
+            target_factor: 0.75,
+        };
+        let audit = wire::AuditStats {
+            audits: 17,
+            skipped: 2,
+            error: 0.03125,
+            worst: Some(head.clone()),
+            raised_heads: 1,
+        };
         wire::StatsResponse {
             version: "0.1.0".into(),
             isa: "avx512".into(),
@@ -154,7 +247,20 @@ mod tests {
                 layer: 3,
                 sliding_window: 0,
                 index: Some(index),
+                audit: Some(audit.clone()),
+                raised: vec![head.clone()],
             }],
+            audit: Some(wire::AuditStats {
+                worst: Some(wire::AuditedHead {
+                    collection: Some(wire::CollectionRef {
+                        namespace: "default".into(),
+                        name: "chat-1".into(),
+                        generation: None,
+                    }),
+                    ..head
+                }),
+                ..audit
+            }),
             ..Default::default()
         }
     }
@@ -170,6 +276,30 @@ mod tests {
             "{text}"
         );
         assert_eq!(json(&stats())["layers"][0]["index"]["clusters"], 90);
+    }
+
+    #[test]
+    fn audits_are_shown_with_the_heads_that_they_found_wanting() {
+        let text = table(&stats());
+        assert!(
+            text.contains("default/chat-1 layer 3 head 5: 0.0625"),
+            "{text}"
+        );
+        let text = layers(&stats());
+        assert!(
+            text.contains("0.0312") && text.contains("head 5: 0.0625") && text.contains("5: x0.75"),
+            "{text}"
+        );
+        let json = json(&stats());
+        assert_eq!(json["audit"]["worst"]["collection"], "chat-1");
+        assert_eq!(json["layers"][0]["raised"][0]["target_factor"], 0.75);
+        assert!(
+            layers(&wire::StatsResponse {
+                layers: vec![wire::LayerStats::default()],
+                ..Default::default()
+            })
+            .contains('-')
+        );
     }
 
     #[test]

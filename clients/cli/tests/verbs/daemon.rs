@@ -151,6 +151,7 @@ impl Collection {
             steady_tokens: u64::from(tokens),
             bytes_read: 1,
             full_bytes: 1,
+            audit: entry.audit.then(wire::Audit::default),
             ..Default::default()
         };
         wire::AttendOutcome {

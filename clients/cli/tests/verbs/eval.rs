@@ -36,6 +36,7 @@ fn eval_replays_both_sets_and_finds_an_exact_daemon_exact() {
             );
             assert_eq!(row["calibrated_share"], 1.0);
             assert_eq!(row["token_share"], 1.0);
+            assert_eq!(row["audit"], serde_json::Value::Null);
         }
     }
     // The collections of the replay are gone.
@@ -43,6 +44,17 @@ fn eval_replays_both_sets_and_finds_an_exact_daemon_exact() {
         json(&wavekv(&daemon, &["collections", "ls", "--json"])),
         serde_json::json!([])
     );
+}
+
+#[test]
+fn eval_compares_what_audits_say_with_what_is_true() {
+    let daemon = Daemon::start();
+    let trace = trace(daemon.folder());
+    let line = ["eval", &trace, "--mode", "exact", "--audit", "--json"];
+    let report = json(&wavekv(&daemon, &line));
+    let row = &report["blocks"][0]["rows"][0];
+    assert_eq!(row["audit"]["covered_share"], 1.0);
+    assert_eq!(row["audit"]["audited_mean"], 0.0);
 }
 
 #[test]

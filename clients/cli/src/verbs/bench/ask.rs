@@ -75,6 +75,7 @@ impl Asking<'_> {
             positions: vec![questions.positions[place]],
             mode: Some(mode.wire()),
             insert: None,
+            audit: false,
         }
     }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use wavekv_client::{Address, Client};
 use wavekv_trace::Trace;
 
+#[cfg(test)]
+pub(crate) use samples::AuditRow;
 pub(crate) use samples::Row;
 
 use replay::{Arrival, Replay};
@@ -49,6 +51,7 @@ pub(crate) async fn run(address: &Address, eval: &Eval, json: bool) -> Result<()
             arrival,
             rows: rows.clone(),
             index: eval.index,
+            audit: eval.audit,
             collection: upload::collection("default", &name),
         };
         let samples = tokio::select! {

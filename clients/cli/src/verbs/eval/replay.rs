@@ -38,6 +38,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) rows: Range<usize>,
     /// Kind of the collection's index.
     pub(crate) index: Option<IndexKind>,
+    /// Whether the daemon is to measure the error of its answers.
+    pub(crate) audit: bool,
     /// The collection to make.
     pub(crate) collection: wire::CollectionRef,
 }
@@ -88,7 +90,10 @@ impl Replay<'_> {
     ) -> Result<(), Failure> {
         for (index, (mode, samples)) in self.modes.iter().zip(samples).enumerate() {
             let mut entries: Vec<wire::AttendEntry> = (0..self.trace.layers.len())
-                .map(|layer| self.entry(row, layer, *mode))
+                .map(|layer| wire::AttendEntry {
+                    audit: self.audit,
+                    ..self.entry(row, layer, *mode)
+                })
                 .collect();
             if index == 0 && !arriving.is_empty() {
                 for (layer, entry) in entries.iter_mut().enumerate() {
@@ -117,6 +122,7 @@ impl Replay<'_> {
             positions: vec![self.trace.q_positions[row]],
             mode: Some(mode.wire()),
             insert: None,
+            audit: false,
         }
     }
 

@@ -8,11 +8,15 @@ use wavekv_trace::exact::Exact;
 
 use crate::answer::{Answer, calibrated};
 
+/// What f32 may add to an error: the audit of an exact answer says 0.
+const ROUNDING: f64 = 1e-4;
+
 /// Everything measured of one mode.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples {
     heads: Vec<HeadSample>,
     reads: Vec<ReadSample>,
+    audits: Vec<AuditSample>,
     latencies_ms: Vec<f64>,
 }
 
@@ -34,6 +38,35 @@ struct ReadSample {
     exact_tokens: u64,
     bytes: u64,
     full_bytes: u64,
+}
+
+/// One query of one layer, audited.
+#[derive(Debug, Clone, Copy)]
+struct AuditSample {
+    layer: u32,
+    /// Root mean square over the query heads.
+    error: f64,
+    audited: f64,
+    interval: [f64; 2],
+    bytes: u64,
+    full_bytes: u64,
+}
+
+/// What audits said of the answers of a mode, beside what is true; over queries and layers, each by the root mean square
+/// of its heads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct AuditRow {
+    pub(crate) error_mean: f64,
+    pub(crate) audited_mean: f64,
+    /// Root mean squares over all of them: what is estimated without bias.
+    pub(crate) error_rms: f64,
+    pub(crate) audited_rms: f64,
+    /// Share of the answers whose true error is within the interval.
+    pub(crate) covered_share: f64,
+    /// Half the width of the intervals, of the true error.
+    pub(crate) half_width_mean: f64,
+    /// Bytes read, of those of full attention.
+    pub(crate) byte_share: f64,
 }
 
 /// One line of the comparison.
@@ -62,6 +95,8 @@ pub(crate) struct Row {
     /// Of an attend call of one token and one layer.
     pub(crate) latency_p50_ms: f64,
     pub(crate) latency_p99_ms: f64,
+    /// Where answers were audited.
+    pub(crate) audit: Option<AuditRow>,
 }
 
 impl Samples {
@@ -85,6 +120,17 @@ impl Samples {
             &exact.out[row * heads * dim..(row + 1) * heads * dim],
             dim,
         );
+        if let Some(audit) = &report.audit {
+            let squares: Vec<f64> = errors.iter().map(|error| error * error).collect();
+            self.audits.push(AuditSample {
+                layer: number,
+                error: compare::mean(&squares).sqrt(),
+                audited: audit.error.into(),
+                interval: [audit.error_low.into(), audit.error_high.into()],
+                bytes: audit.bytes_read,
+                full_bytes: report.full_bytes,
+            });
+        }
         for (q_head, error) in errors.into_iter().enumerate() {
             let true_lse = exact.lse[row * heads + q_head];
             let exact_mass = f64::from(report.exact_mass[q_head]);
@@ -149,7 +195,40 @@ impl Samples {
             calibrated_share: calibrated as f64 / heads.len() as f64,
             latency_p50_ms: latency.p50,
             latency_p99_ms: latency.p99,
+            audit: self.audit_row(of_layer),
         }
+    }
+
+    fn audit_row(&self, of_layer: impl Fn(u32) -> bool) -> Option<AuditRow> {
+        let audits = self.audits.iter().filter(|sample| of_layer(sample.layer));
+        let audits: Vec<AuditSample> = audits.copied().collect();
+        if audits.is_empty() {
+            return None;
+        }
+        let mean = |of: fn(&AuditSample) -> f64| {
+            let numbers: Vec<f64> = audits.iter().map(of).collect();
+            compare::mean(&numbers)
+        };
+        Some(AuditRow {
+            error_mean: mean(|audit| audit.error),
+            audited_mean: mean(|audit| audit.audited),
+            error_rms: mean(|audit| audit.error * audit.error).sqrt(),
+            audited_rms: mean(|audit| audit.audited * audit.audited).sqrt(),
+            covered_share: mean(|audit| f64::from(u8::from(audit.covers()))),
+            half_width_mean: mean(|audit| {
+                let [low, high] = audit.interval;
+                (high - low) / 2.0 / audit.error.max(ROUNDING)
+            }),
+            byte_share: audits.iter().map(|audit| audit.bytes).sum::<u64>() as f64
+                / audits.iter().map(|audit| audit.full_bytes).sum::<u64>() as f64,
+        })
+    }
+}
+
+impl AuditSample {
+    fn covers(&self) -> bool {
+        let [low, high] = self.interval;
+        (low - ROUNDING..=high + ROUNDING).contains(&self.error)
     }
 }
 
@@ -201,6 +280,13 @@ mod tests {
                 retrieved_tokens: 15,
                 bytes_read: 30,
                 full_bytes: 200,
+                audit: Some(wire::Audit {
+                    error: 0.06,
+                    error_low: 0.05,
+                    error_high: 0.08,
+                    bytes_read: 50,
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
             ..Default::default()
@@ -254,6 +340,11 @@ mod tests {
         assert!(close(row.recalled_mass_mean, 0.5 * 0.1_f64.exp()));
         assert!(close(row.token_share, 0.25) && close(row.byte_share, 0.15));
         assert!(close(row.calibrated_share, 0.5) && close(row.latency_p50_ms, 2.0));
+        // Of heads with errors of 0 and 0.1.
+        let audit = row.audit.as_ref().unwrap();
+        assert!(close(audit.error_mean, 0.005_f64.sqrt()) && close(audit.audited_mean, 0.06));
+        assert!(close(audit.covered_share, 1.0) && close(audit.byte_share, 0.25));
+        assert!(close(audit.half_width_mean, 0.015 / 0.005_f64.sqrt()));
         assert_eq!(
             Row {
                 layer: None,
