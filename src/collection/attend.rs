@@ -144,6 +144,18 @@ impl Attend {
         self
     }
 
+    /// The same of one of its query tokens alone: they are as good as each other to learn from, and an audit of a thousand
+    /// would take long.
+    #[must_use]
+    pub fn audited_in_one_token(mut self, seed: Seed) -> Self {
+        let token = seed.below(self.visible.len());
+        let geometry = self.snapshot.geometry();
+        let row = geometry.q_heads as usize * geometry.head_dim as usize;
+        self.query.queries = self.query.queries[token * row..][..row].to_vec();
+        self.visible = vec![self.visible[token]];
+        self.audited(seed)
+    }
+
     /// Has the layer learn what audits of all heads, in order, found. From then on it may answer otherwise.
     pub fn learn(&self, heads: &[HeadAnswer]) {
         let audits: Vec<Audit> = heads.iter().filter_map(|head| head.report.audit).collect();

@@ -1,7 +1,7 @@
 //! Audits that nobody asked for: a share of all answers, measured after they were given, so that no caller waits for one.
 //!
-//! An answer is made again on the snapshot that it was made on, this time with its audit, by one thread of its own; what is
-//! found changes later answers alone. Which answers are chosen follows from a seed and their number. Where more are chosen
+//! One query token of an answer is answered again on the snapshot that it was answered on, this time with its audit, by one
+//! thread of its own; what is found changes later answers alone. Which answers are chosen follows from a seed and their number. Where more are chosen
 //! than the thread has time for they are skipped, and counted.
 
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Audits {
             return;
         }
         if let Some(queue) = &self.queue
-            && let Err(TrySendError::Full(_)) = queue.try_send(given.audited(seed.of(0)))
+            && let Err(TrySendError::Full(_)) =
+                queue.try_send(given.audited_in_one_token(seed.of(0)))
         {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }

@@ -125,6 +125,37 @@ async fn intervals_of_a_sample_hold_the_true_error() {
     }
 }
 
+#[tokio::test]
+async fn what_audits_of_one_answer_say_lies_around_its_error() {
+    const AUDITS: usize = 200;
+    let daemon = Daemon::start();
+    let collection = Collection::unmade(&daemon.client().await);
+    let trace = trace::generated(8192);
+    let layer = &trace.layers[0];
+    trace::store(&collection, &trace, layer).await;
+    let mode = Some(mode::retroinfer());
+    let errors = trace::errors(&collection, &trace, layer, 70..71, mode).await;
+    let squares: Vec<f64> = errors.iter().map(|error| error * error).collect();
+    let truth = compare::mean(&squares);
+    let question = trace::question(&collection, &trace, layer, 70..71, mode);
+    let mut found = vec![];
+    for _ in 0..AUDITS {
+        let answer = ask(&collection, question.clone(), true).await;
+        let audit = answer.report.unwrap().audit.unwrap();
+        assert!(audit.error_low > 0.0, "{audit:?}: none was cut off at 0");
+        found.push(f64::from(audit.error).powi(2));
+    }
+    let mean = compare::mean(&found);
+    let squares: Vec<f64> = found.iter().map(|square| (square - mean).powi(2)).collect();
+    let deviation = (compare::mean(&squares) / AUDITS as f64).sqrt();
+    assert!(deviation > 0.0, "the same was drawn each time");
+    let beside = (mean - truth).abs();
+    assert!(
+        beside < 6.0 * deviation + ROUNDING * truth,
+        "{mean} for {truth}, deviation {deviation}"
+    );
+}
+
 async fn ask(
     collection: &Collection,
     question: wire::AttendEntry,
@@ -140,7 +171,8 @@ async fn a_share_of_the_answers_is_audited_unasked() {
     let (collection, sequence) = stored(&daemon).await;
     for token in 380..390 {
         for mode in [mode::budget(0.05), mode::exact()] {
-            let answer = collection.attend(&sequence, &[token], mode).await;
+            let tokens = [token, token - 50, token - 70];
+            let answer = collection.attend(&sequence, &tokens, mode).await;
             assert_eq!(answer.report.unwrap().audit, None);
         }
     }

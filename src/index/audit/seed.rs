@@ -30,6 +30,11 @@ impl Seed {
         ((self.0 >> 11) as f64) < share * (1_u64 << 53) as f64
     }
 
+    /// One of so many things, about as often as any other; 0 of none.
+    pub fn below(self, count: usize) -> usize {
+        ((u128::from(self.0) * count as u128) >> u64::BITS) as usize
+    }
+
     pub(super) fn generator(self) -> Pcg64Mcg {
         Pcg64Mcg::seed_from_u64(self.0)
     }
@@ -38,6 +43,19 @@ impl Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_some_things_is_as_likely() {
+        let mut found = [0; 7];
+        for number in 0..70_000 {
+            found[Seed(3).of(number).below(7)] += 1;
+        }
+        assert!(
+            found.iter().all(|count| (9_000..11_000).contains(count)),
+            "{found:?}"
+        );
+        assert_eq!(Seed(u64::MAX).below(0), 0);
+    }
 
     #[test]
     fn a_share_of_all_numbers_is_about_that_many() {
