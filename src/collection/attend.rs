@@ -132,7 +132,7 @@ impl Attend {
         self.query.audit
     }
 
-    /// Whether the answer leaves anything out that could be measured.
+    /// Whether the answer leaves nothing out, whatever is asked: it has no error to measure.
     pub fn is_exact(&self) -> bool {
         self.query.mode == Mode::Exact || !self.snapshot.fixed.parameters.kind.has_segments()
     }
@@ -160,7 +160,7 @@ impl Attend {
     pub fn learn(&self, heads: &[HeadAnswer]) {
         let audits: Vec<Audit> = heads.iter().filter_map(|head| head.report.audit).collect();
         if audits.len() == heads.len() && !self.is_exact() {
-            self.audited.learn(&audits, self.query.mode);
+            self.audited.learn(&audits, self.query.mode, &self.factors);
         }
     }
 

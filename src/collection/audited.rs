@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::index::audit::Feedback;
+use crate::index::audit::feedback::Target;
 use crate::model::{Audit, KvHead, Mode};
 
 /// Of one layer; empty until its first audit.
@@ -50,16 +51,19 @@ impl Audited {
         heads.iter().map(Feedback::factor).collect()
     }
 
-    /// Takes in the audit of every head of an answer.
-    pub(super) fn learn(&self, audits: &[Audit], mode: Mode) {
-        let target = match mode {
-            Mode::Adaptive { target_error } => Some(target_error),
+    /// Takes in the audit of every head of an answer that was made with `factors`, none for 1.
+    pub(super) fn learn(&self, audits: &[Audit], mode: Mode, factors: &[f32]) {
+        let target = |head: usize| match mode {
+            Mode::Adaptive { target_error } => Some(Target {
+                error: target_error,
+                factor: factors.get(head).copied().unwrap_or(1.0),
+            }),
             Mode::Exact | Mode::Budget(_) => None,
         };
         let mut heads = self.heads.lock();
         heads.resize(audits.len(), Feedback::default());
-        for (head, audit) in heads.iter_mut().zip(audits) {
-            head.learn(audit, target);
+        for (index, (head, audit)) in heads.iter_mut().zip(audits).enumerate() {
+            head.learn(audit, target(index));
         }
     }
 
@@ -139,7 +143,7 @@ mod tests {
         assert_eq!(audited.size(), AuditSize::default());
         let mode = Mode::adaptive(0.05).unwrap();
         for _ in 0..8 {
-            audited.learn(&[audit(0.04), audit(0.2)], mode);
+            audited.learn(&[audit(0.04), audit(0.2)], mode, &[]);
         }
         let factors = audited.factors();
         assert!(factors[0] >= 1.0 && factors[1] < 1.0, "{factors:?}");
@@ -157,7 +161,7 @@ mod tests {
     fn only_adaptive_mode_is_changed_by_what_is_found() {
         let audited = Audited::default();
         for _ in 0..100 {
-            audited.learn(&[audit(0.5)], Mode::RETROINFER);
+            audited.learn(&[audit(0.5)], Mode::RETROINFER, &[]);
         }
         assert!(audited.factors().is_empty());
         assert_eq!(audited.size().audits, 100);

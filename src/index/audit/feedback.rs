@@ -27,6 +27,15 @@ const FEWEST_TO_RISE: f64 = 16.0;
 /// At so many audits without a change, old ones begin to count less.
 const MOST: f64 = 64.0;
 
+/// What an answer in `adaptive` mode was made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// That its caller asked for.
+    pub error: f32,
+    /// That the target was multiplied with.
+    pub factor: f32,
+}
+
 /// What audits found of one head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feedback {
@@ -60,12 +69,13 @@ impl Default for Feedback {
 }
 
 impl Feedback {
-    /// Takes in an audit of an answer for which `adaptive` had a target, before the factor; none for other modes, which no
-    /// factor changes.
-    pub fn learn(&mut self, audit: &Audit, target_error: Option<f32>) {
+    /// Takes in an audit of an answer to which `adaptive` had a target; none for other modes, which no factor changes. An
+    /// answer that was made with another factor than that of now, since it took long, says nothing of this one.
+    pub fn learn(&mut self, audit: &Audit, target: Option<Target>) {
         self.audits += 1;
         self.squares += audit.square;
-        let Some(target) = target_error.map(f64::from) else {
+        let target = target.filter(|target| target.factor.to_bits() == self.factor.to_bits());
+        let Some(target) = target.map(|target| f64::from(target.error)) else {
             return;
         };
         let unit = target * target;
@@ -147,6 +157,14 @@ mod tests {
 
     const TARGET: f32 = 0.05;
 
+    /// As a head is given it now.
+    fn target(head: &Feedback) -> Target {
+        Target {
+            error: TARGET,
+            factor: head.factor(),
+        }
+    }
+
     fn audit(error: f64, deviation: f64) -> Audit {
         Audit {
             square: error * error,
@@ -160,15 +178,15 @@ mod tests {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
         for _ in 0..audits {
-            let target = f64::from(TARGET * head.factor());
-            let error = times * target * (0.5 * normal()).exp();
+            let aimed = f64::from(TARGET * head.factor());
+            let error = times * aimed * (0.5 * normal()).exp();
             let deviation = 0.3 * error * error;
             let measured = Audit {
                 square: error * error + deviation * normal(),
                 variance: deviation * deviation,
                 ..Audit::default()
             };
-            head.learn(&measured, Some(TARGET));
+            head.learn(&measured, Some(target(head)));
         }
     }
 
@@ -209,7 +227,7 @@ mod tests {
     fn one_bad_answer_is_not_enough() {
         let mut head = Feedback::default();
         audited(&mut head, 0.5, 20, 1);
-        head.learn(&audit(0.5, 0.001), Some(TARGET));
+        head.learn(&audit(0.5, 0.001), Some(target(&head)));
         assert!(head.factor() >= 1.0);
         assert_eq!(head.audits(), 21);
     }
@@ -218,10 +236,26 @@ mod tests {
     fn what_is_not_sure_changes_nothing() {
         let mut head = Feedback::default();
         for _ in 0..30 {
-            head.learn(&audit(0.06, 0.2), Some(TARGET));
+            head.learn(&audit(0.06, 0.2), Some(target(&head)));
         }
         assert!(head.factor() >= 1.0);
         assert!((head.mean_square() - 0.0036).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_answer_of_before_the_last_change_says_nothing_of_now() {
+        let mut head = Feedback::default();
+        let before = target(&head);
+        for _ in 0..4 {
+            head.learn(&audit(0.06, 0.001), Some(before));
+        }
+        let factor = head.factor();
+        assert!(factor < 1.0);
+        for _ in 0..50 {
+            head.learn(&audit(0.06, 0.001), Some(before));
+        }
+        assert!((head.factor() - factor).abs() < 1e-9);
+        assert_eq!(head.audits(), 54);
     }
 
     proptest! {
@@ -239,7 +273,7 @@ mod tests {
                     variance: (deviation * unit).powi(2),
                     ..Audit::default()
                 };
-                head.learn(&measured, Some(TARGET));
+                head.learn(&measured, Some(target(&head)));
                 prop_assert!((LEAST_FACTOR..=1.0).contains(&head.factor()));
                 recent.add(square, deviation * deviation);
                 worse.add(square * times, (deviation * times).powi(2));
