@@ -20,7 +20,7 @@ use crate::index::survey::Survey;
 use crate::index::zones::Place;
 
 /// The noise of `D^` that is wanted: its square over that of the error that is believed. On real traces intervals then were
-/// `e +- 8 %`, and with a tenth of it `e +- 3 %` for a quarter more bytes.
+/// `e +- 5` to `7 %`, and with a fifth of it `e +- 2` to `3 %` for a quarter more bytes.
 const NOISE: f64 = 0.5;
 /// An error below this needs no finer interval than it does.
 const LEAST_ERROR: f64 = 0.005;
