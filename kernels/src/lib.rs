@@ -52,7 +52,7 @@ pub use codes4::{Codes4, Queries4};
 pub use codes8::{Codes8, Queries8};
 pub use cpu::{
     AddValues, Appraise, Assign, Attend, AttendInput, Clusters, CodedKeys, CodedValues, Estimate,
-    Isa, Judge, Judgement, Kernels, LogMass, Run, Scan, Spreads, Weigh, WeighedTokens,
+    Gather, Isa, Judge, Judgement, Kernels, LogMass, Run, Scan, Spreads, Weigh, WeighedTokens,
 };
 pub use dtype::Dtype;
 pub use tensor::{Elements, Matrix, Queries, ShapeError};

@@ -432,7 +432,11 @@ impl<'a> Pass<'a> {
         for of_segment in &middle.segments {
             let segment = indexed[of_segment.segment];
             let payload = segment.payload(head, segment.all_rows())?;
-            gathered.take(&payload, &of_segment.exact_rows)?;
+            gathered.take(
+                self.snapshot.fixed.kernels,
+                &payload,
+                &of_segment.exact_rows,
+            )?;
         }
         self.read_gathered(&gathered)?;
         self.cost.coded_tokens += middle.tokens;

@@ -68,7 +68,7 @@ impl Pass<'_> {
         let geometry = self.snapshot.geometry();
         let mut gathered = Gathered::new(geometry);
         let payload = segment.payload(self.head, segment.all_rows())?;
-        gathered.take(&payload, &drawn.rows)?;
+        gathered.take(self.snapshot.fixed.kernels, &payload, &drawn.rows)?;
         let input = AttendInput {
             queries: Queries::new(&self.queries, to.rows(), geometry.head_dim as usize)?,
             keys: gathered.keys()?,

@@ -1,7 +1,7 @@
 //! Tokens from anywhere in segments, side by side, so that one call of a kernel reads them: a call for each would cost more
 //! than their bytes.
 
-use wavekv_kernels::{Dtype, Matrix, ShapeError};
+use wavekv_kernels::{Dtype, Gather, Kernels, Matrix, ShapeError};
 
 use crate::index::segment::Payload;
 use crate::model::Geometry;
@@ -25,11 +25,12 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, row: &[u8]) {
-        let end = self.bytes + row.len();
-        self.words.resize(end.div_ceil(size_of::<u32>()), 0);
-        bytemuck::cast_slice_mut(&mut self.words)[self.bytes..end].copy_from_slice(row);
-        self.bytes = end;
+    /// Room for more bytes behind those that are there.
+    fn grow(&mut self, bytes: usize) -> &mut [u8] {
+        let start = self.bytes;
+        self.bytes += bytes;
+        self.words.resize(self.bytes.div_ceil(size_of::<u32>()), 0);
+        &mut bytemuck::cast_slice_mut(&mut self.words)[start..self.bytes]
     }
 
     fn bytes(&self) -> &[u8] {
@@ -50,12 +51,18 @@ impl Gathered {
     }
 
     /// Takes some rows of `payload`, which has all of a segment.
-    pub(super) fn take(&mut self, payload: &Payload<'_>, rows: &[u32]) -> Result<(), ShapeError> {
-        for row in rows {
-            let row = *row as usize..*row as usize + 1;
-            self.keys
-                .push(payload.keys.slice_rows(row.clone())?.bytes());
-            self.values.push(payload.values.slice_rows(row)?.bytes());
+    pub(super) fn take(
+        &mut self,
+        kernels: Kernels,
+        payload: &Payload<'_>,
+        rows: &[u32],
+    ) -> Result<(), ShapeError> {
+        for (from, to) in [
+            (payload.keys, &mut self.keys),
+            (payload.values, &mut self.values),
+        ] {
+            let bytes = rows.len() * from.cols() * from.dtype().size_of();
+            kernels.gather(Gather::new(from, rows, to.grow(bytes))?);
         }
         self.rows += rows.len();
         Ok(())

@@ -69,7 +69,7 @@ impl<'a> Pass<'a> {
         let mut gathered = Gathered::new(self.snapshot.geometry());
         for (segment, rows) in segments.iter().zip(rows) {
             let payload = segment.payload(self.head, segment.all_rows())?;
-            gathered.take(&payload, rows)?;
+            gathered.take(self.snapshot.fixed.kernels, &payload, rows)?;
             self.cost.ignored_tokens += u64::from(segment.range().tokens()) - rows.len() as u64;
         }
         self.read_gathered(&gathered)

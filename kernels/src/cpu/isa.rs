@@ -6,7 +6,7 @@ use super::lanes::{Simd, Task};
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{AddValues, Appraise, Assign, Attend, Estimate, Judge, LogMass, Scan, Weigh};
+use super::{AddValues, Appraise, Assign, Attend, Estimate, Gather, Judge, LogMass, Scan, Weigh};
 
 /// A set of instructions that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +122,11 @@ impl Kernels {
 
     /// Entries of a given mass, added to an accumulator.
     pub fn estimate(self, task: Estimate<'_>) {
+        self.run(task);
+    }
+
+    /// Rows from anywhere, side by side.
+    pub fn gather(self, task: Gather<'_>) {
         self.run(task);
     }
 

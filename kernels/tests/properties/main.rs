@@ -17,6 +17,7 @@ mod assign;
 mod attend;
 mod code;
 mod estimate;
+mod gather;
 mod inputs;
 mod judge;
 mod log_mass;

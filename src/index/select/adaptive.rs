@@ -22,6 +22,9 @@ const AIM: f32 = 0.8;
 /// A cluster is light at this share of the target divided by the root of the number of clusters: all light ones together
 /// then change the answer by a fraction of the target even if their values are nothing like the mean.
 const LIGHT: f32 = 0.25;
+/// Clusters so many times heavier are light too for the estimate that the choice is made by: all that it takes from the
+/// answer is its length and its mass.
+const ROUGHLY: f32 = 8.0;
 
 impl Survey<'_> {
     /// Moves clusters to the coded zone; returns the price at which, when any was.
@@ -30,9 +33,11 @@ impl Survey<'_> {
         target_error: f32,
         steady: &Accumulator,
     ) -> Result<Option<Price>, ShapeError> {
-        self.light_share = LIGHT * target_error / (self.zones.len().max(1) as f32).sqrt();
+        let light = LIGHT * target_error / (self.zones.len().max(1) as f32).sqrt();
+        self.light_share = ROUGHLY * light;
         let mut estimated = steady.clone();
         self.estimate(&mut estimated)?;
+        self.light_share = light;
         let aim = CLUSTERS_AIM * target_error;
         // The derivative of the squared error by a gain that is one of many: its own square, and its part in the sum.
         let linear = 2.0 * COHERENCE * aim;
