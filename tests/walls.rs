@@ -116,7 +116,7 @@ const OUTSIDE: [Outside; 9] = [
     },
     Outside {
         crates: &["rustix"],
-        places: &["service", "main"],
+        places: &["service", "engine/background", "main"],
     },
 ];
 

@@ -82,7 +82,7 @@ impl Layer {
             layer.insert(&piece, tokens as u32).expect("room");
             while layer.wants_sealing() {
                 segments += 1;
-                layer.seal_next(SegmentId(segments), None).expect("room");
+                layer.seal_next(SegmentId(segments)).expect("room");
             }
         }
         let rows = generator.last_queries();

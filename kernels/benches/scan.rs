@@ -8,8 +8,8 @@ use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use wavekv_kernels::{
-    Assign, CodedKeys, Codes4, Codes8, Isa, Kernels, Matrix, Queries, Queries4, Queries8, Run,
-    Scan, Weigh,
+    Assign, CodedKeys, Codes4, Codes8, Isa, Kernels, Matrix, PointBlocks, Points, Quantise,
+    Queries, Queries4, Queries8, Run, Scan, Weigh,
 };
 
 const CENTROIDS: usize = 32 * 1024;
@@ -113,27 +113,32 @@ fn codes(bencher: Bencher<'_, '_>, isa: Isa) {
         });
 }
 
-/// A segment's tokens against the centroids of its first stage; items are multiply-adds.
+/// A cell's tokens against the centroids in and around it; items are multiply-adds.
 #[divan::bench(args = [Isa::Portable, Isa::Avx2, Isa::Avx512])]
 fn assign(bencher: Bencher<'_, '_>, isa: Isa) {
-    const POINTS: usize = 1024;
-    const MEANS: usize = 512;
+    const POINTS: usize = 384;
+    const MEANS: usize = 192;
     let Some(kernels) = Kernels::at(isa) else {
         return;
     };
-    let (points, means) = (numbers(1, POINTS * DIM), numbers(2, MEANS * DIM));
-    let (Ok(points), Ok(means)) = (
-        Queries::new(&points, POINTS, DIM),
-        Matrix::from_f32(&means, MEANS, DIM),
-    ) else {
+    let (numbers, mut points) = (numbers(1, POINTS * DIM), Points::default());
+    let Ok(rows) = Matrix::from_f32(&numbers, POINTS, DIM) else {
         return;
     };
-    let (mut nearest, mut gains) = (vec![0; POINTS], vec![0.0; POINTS]);
+    if let Ok(quantise) = Quantise::new(rows, &[0.0; DIM], &mut vec![], &mut points) {
+        kernels.quantise(quantise);
+    }
+    let first: Vec<u32> = (0..MEANS as u32).collect();
+    let (mut means, mut blocks) = (Points::new(DIM), PointBlocks::default());
+    if means.take(&points, &first).is_err() {
+        return;
+    }
+    blocks.fill(&points);
+    let mut nearest = vec![0; POINTS];
     bencher
         .counter(ItemsCount::new(POINTS * MEANS * DIM))
         .bench_local(|| {
-            let made = Assign::new(points, means, &[0.0; MEANS], &mut nearest, &mut gains);
-            if let Ok(assign) = made {
+            if let Ok(assign) = Assign::new(&blocks, &means, &[0; MEANS], &mut nearest) {
                 kernels.assign(assign);
             }
             nearest[0]

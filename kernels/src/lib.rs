@@ -43,6 +43,7 @@ pub mod codes8;
 pub mod convert;
 pub mod cpu;
 pub mod dtype;
+pub mod points;
 pub mod reference;
 pub mod tensor;
 pub mod visibility;
@@ -51,9 +52,11 @@ pub use accumulator::Accumulator;
 pub use codes4::{Codes4, Queries4};
 pub use codes8::{Codes8, Queries8};
 pub use cpu::{
-    AddValues, Appraise, Assign, Attend, AttendInput, Clusters, CodedKeys, CodedValues, Estimate,
-    Gather, Isa, Judge, Judgement, Kernels, LogMass, Run, Scan, Spreads, Weigh, WeighedTokens,
+    AddPoints, AddValues, Appraise, Assign, Attend, AttendInput, Clusters, CodeErrors, CodedKeys,
+    CodedValues, Encode, Estimate, Gather, Isa, Judge, Judgement, Kernels, LogMass, Mean, Members,
+    Quantise, Run, Scan, Spreads, Summarise, Weigh, WeighedTokens,
 };
 pub use dtype::Dtype;
+pub use points::{PointBlocks, Points, Sums};
 pub use tensor::{Elements, Matrix, Queries, ShapeError};
 pub use visibility::{Bounds, Visibility};

@@ -32,8 +32,8 @@ pub struct Snapshot {
     pub(super) steady: Steady,
     /// In order of position, contiguous from the sink to the tail.
     pub(super) segments: Arc<Vec<Arc<Segment>>>,
-    /// Counts truncations, so that a build can tell whether its tokens are still those of the layer.
-    pub(super) truncations: u64,
+    /// The tokens before this are those that the build in progress began with: the shortest that the layer was since.
+    pub(super) uncut: u32,
 }
 
 /// Sizes of a layer.
@@ -78,7 +78,7 @@ impl Layer {
             fixed: Arc::clone(&fixed),
             steady: Steady::new(layout.sink_end()),
             segments: Arc::default(),
-            truncations: 0,
+            uncut: u32::MAX,
         };
         Self {
             fixed,
@@ -121,6 +121,11 @@ impl Layer {
         self.layout
             .next_range(&state.segment_ranges(), state.length(), false)
             .is_some()
+    }
+
+    /// See [`Snapshot::uncut`].
+    pub(super) fn uncut(&self) -> u32 {
+        self.state.read().uncut
     }
 
     /// The turn of one writer; hold it from reading the length to swapping.

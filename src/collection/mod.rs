@@ -33,7 +33,7 @@ pub use self::clusters::{HeadRanking, Ranked, Ranking};
 pub use self::fetch::{Fetched, What};
 pub use self::insert::Inserted;
 pub use self::layer::{Layer, LayerSize, Snapshot};
-pub use self::seal::Sealed;
+pub use self::seal::{PartEnd, Sealed, Sealing, Workbench};
 use crate::index::schema;
 use crate::model::{
     CollectionName, Error, ErrorKind, Generation, Geometry, IndexParameters, LayerId,

@@ -25,7 +25,7 @@ impl Layer {
         if length <= self.layout.sink_end() || length >= tail.start {
             self.swap(|state| {
                 state.steady.truncate(length);
-                state.keep_segments_before(length);
+                state.keep_segments_before(length, length);
             });
             return Ok(length);
         }
@@ -33,7 +33,7 @@ impl Layer {
         let blocks = before.unsealed(tail)?;
         self.swap(|state| {
             state.steady.replace_tail(tail, blocks);
-            state.keep_segments_before(tail.start);
+            state.keep_segments_before(tail.start, length);
         });
         Ok(length)
     }
@@ -63,9 +63,9 @@ impl Snapshot {
         )?)
     }
 
-    /// Forgets the segments that have tokens from `end` on, and that there was more than one truth.
-    fn keep_segments_before(&mut self, end: u32) {
-        self.truncations += 1;
+    /// Forgets the segments that have tokens from `end` on, and remembers that the layer was cut to `length`.
+    fn keep_segments_before(&mut self, end: u32, length: u32) {
+        self.uncut = self.uncut.min(length);
         let kept = self
             .segments
             .iter()

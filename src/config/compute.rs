@@ -6,23 +6,14 @@ use toml_example::TomlExample;
 use super::check::Checks;
 
 /// Table `[compute]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, TomlExample)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, TomlExample)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComputeSettings {
     /// Threads that answer calls: 1 to 1024. 0: one for each core.
     pub threads: u32,
 
-    /// Threads that cluster in the background: 1 to 256.
+    /// Threads that cluster in the background, at a low priority: 1 to 256. 0: one for each core.
     pub background_threads: u32,
-}
-
-impl Default for ComputeSettings {
-    fn default() -> Self {
-        Self {
-            threads: 0,
-            background_threads: 1,
-        }
-    }
 }
 
 impl ComputeSettings {
@@ -31,7 +22,7 @@ impl ComputeSettings {
         checks.range(
             "compute.background_threads",
             self.background_threads,
-            &(1..=256),
+            &(0..=256),
         );
     }
 }

@@ -34,7 +34,7 @@ pub struct IndexSettings {
     /// Tokens of a cluster of wave on average: 2 to 64.
     pub cluster_tokens: u32,
 
-    /// Passes of k-means at each of its two stages: 1 to 64. Of wave and ivf.
+    /// Passes of k-means at each of its first two stages: 1 to 64. Of wave and ivf.
     pub kmeans_iterations: u32,
 
     /// Seed of the k-means: 0 to 9223372036854775807. The same tokens and seed give the same clusters.

@@ -300,7 +300,7 @@ mod tests {
             ("memory.budget", "lots", "a size such as"),
             ("compute.threads", "-1", "u32"),
             ("compute.threads", "1025", "0 to 1024"),
-            ("compute.background_threads", "0", "1 to 256"),
+            ("compute.background_threads", "257", "0 to 256"),
             ("index.sink_tokens", "1025", "0 to 1024"),
             ("index.recent_tokens", "8193", "0 to 8192"),
             ("index.segment_tokens", "63", "64 to 65536"),

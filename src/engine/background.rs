@@ -1,19 +1,19 @@
-//! Clustering in the background: threads of their own that seal segments layer by layer, so that neither inserts nor
-//! queries wait for it.
+//! Clustering in the background: threads of their own that seal segments, so that neither inserts nor queries wait for it.
 //!
-//! A layer always goes to the same thread, so no layer is built twice at once; after each segment it goes to the back of
-//! the queue, so a long prefill does not keep the others waiting.
+//! There are as many as cores, at a low priority: they take what queries leave, and when queries want every core, about a
+//! tenth. All help to build one segment, a KV head each, before the next is begun; a layer has one in the making at a time,
+//! and goes to the back of the queue after each, so a long prefill does not keep the others waiting. Between steps of a
+//! head a thread looks whether the daemon stops, and whether the segment is still wanted.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use crate::collection::{Collection, Sealed};
+use crate::collection::{Collection, PartEnd, Sealed, Sealing, Workbench};
 use crate::model::{Error, ErrorKind, Generation, LayerId, SegmentId};
 
 /// What the background has done since the daemon's start.
@@ -31,36 +31,54 @@ pub struct ClusteringSize {
     pub waiting: u64,
 }
 
-/// The threads and their queues; they stop when this is dropped.
+/// How much lower the priority of these threads is than that of the others, as `nice` counts.
+const NICE: i32 = 10;
+/// The lowest that there is.
+const LOWEST: i32 = 19;
+
+/// The threads and their queue; they stop when this is dropped.
 #[derive(Debug)]
 pub struct Background {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
-    queues: Vec<Queue>,
+    queue: Mutex<Queue>,
+    came: Condvar,
     stopping: AtomicBool,
     segments: AtomicU64,
     built: AtomicU64,
     merged: AtomicU64,
     discarded: AtomicU64,
     failed: AtomicU64,
-    running: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: Mutex<Waiting>,
-    came: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
     jobs: VecDeque<Job>,
     /// Layers in `jobs` that nobody waits for: one entry each is enough.
-    unforced: HashSet<(Generation, LayerId)>,
+    unforced: HashSet<Key>,
+    /// Layers with a segment in the making, or about to have one.
+    busy: HashSet<Key>,
+    /// Segments in the making that have parts to be taken.
+    open: VecDeque<Arc<Open>>,
+}
+
+type Key = (Generation, LayerId);
+
+/// A segment in the making.
+#[derive(Debug)]
+struct Open {
+    sealing: Sealing,
+    job: Job,
+}
+
+/// What a thread does next.
+enum Next {
+    Begin(Job),
+    Help(Arc<Open>, u32),
 }
 
 #[derive(Debug)]
@@ -68,8 +86,8 @@ struct Job {
     /// A deleted collection is not kept alive by its queue.
     collection: Weak<Collection>,
     layer: LayerId,
-    key: (Generation, LayerId),
-    forced: Option<Forced>,
+    key: Key,
+    forced: Mutex<Option<Forced>>,
 }
 
 /// Somebody waits for the tail to be clustered.
@@ -80,25 +98,18 @@ struct Forced {
 }
 
 impl Background {
+    /// `threads` of them, 0 for one a core.
     pub(super) fn start(threads: usize) -> Result<Self, Error> {
-        let shared = Arc::new(Shared {
-            queues: (0..threads.max(1)).map(|_| Queue::default()).collect(),
-            stopping: AtomicBool::new(false),
-            segments: AtomicU64::new(0),
-            built: AtomicU64::new(0),
-            merged: AtomicU64::new(0),
-            discarded: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            running: AtomicUsize::new(0),
-        });
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if threads == 0 { cores() } else { threads };
         let mut background = Self {
-            shared,
+            shared: Arc::default(),
             threads: vec![],
         };
-        for thread in 0..background.shared.queues.len() {
+        for thread in 0..threads {
             let shared = Arc::clone(&background.shared);
             let builder = std::thread::Builder::new().name(format!("cluster-{thread}"));
-            let handle = builder.spawn(move || shared.work(&shared.queues[thread]));
+            let handle = builder.spawn(move || shared.work());
             background.threads.push(handle.map_err(Error::internal)?);
         }
         Ok(background)
@@ -124,19 +135,13 @@ impl Background {
 
     pub(super) fn size(&self) -> ClusteringSize {
         let shared = &self.shared;
-        // Waiting before running: a job on its way from one to the other is counted twice rather than not at all.
-        let queued: usize = shared
-            .queues
-            .iter()
-            .map(|queue| queue.waiting.lock().jobs.len())
-            .sum();
-        let running = shared.running.load(Ordering::SeqCst);
+        let queue = shared.queue.lock();
         ClusteringSize {
             built: shared.built.load(Ordering::Relaxed),
             merged: shared.merged.load(Ordering::Relaxed),
             discarded: shared.discarded.load(Ordering::Relaxed),
             failed: shared.failed.load(Ordering::Relaxed),
-            waiting: (queued + running) as u64,
+            waiting: (queue.jobs.len() + queue.busy.len()) as u64,
         }
     }
 }
@@ -144,10 +149,10 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        for queue in &self.shared.queues {
+        {
             // Under the lock, or a thread between its check and its wait would miss it.
-            let _waiting = queue.waiting.lock();
-            queue.came.notify_all();
+            let _queue = self.shared.queue.lock();
+            self.shared.came.notify_all();
         }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -164,12 +169,12 @@ impl Job {
             collection: Arc::downgrade(collection),
             layer,
             key,
-            forced,
+            forced: Mutex::new(forced),
         }
     }
 
-    fn finish(self, result: Result<(), Error>) {
-        if let Some(Forced { done, .. }) = self.forced {
+    fn finish(&self, result: Result<(), Error>) {
+        if let Some(Forced { done, .. }) = self.forced.lock().take() {
             // A caller that has gone away no longer wants it.
             let _ = done.send(result);
         }
@@ -178,69 +183,239 @@ impl Job {
 
 impl Shared {
     fn push(&self, job: Job) {
-        let mut hasher = DefaultHasher::new();
-        job.key.hash(&mut hasher);
-        let queue = &self.queues[(hasher.finish() % self.queues.len() as u64) as usize];
-        let mut waiting = queue.waiting.lock();
-        if job.forced.is_none() && !waiting.unforced.insert(job.key) {
-            return;
-        }
-        waiting.jobs.push_back(job);
-        queue.came.notify_one();
+        let mut queue = self.queue.lock();
+        queue.push(job);
+        self.came.notify_one();
     }
 
-    fn work(&self, queue: &Queue) {
-        while let Some(job) = self.next(queue) {
-            self.run(job);
-            self.running.fetch_sub(1, Ordering::SeqCst);
+    fn work(&self) {
+        lower_priority();
+        let mut bench = Workbench::default();
+        while let Some(next) = self.next(&mut bench) {
+            match next {
+                Next::Begin(job) => self.begin(job),
+                Next::Help(open, part) => self.help(&open, part, &mut bench),
+            }
         }
     }
 
-    fn next(&self, queue: &Queue) -> Option<Job> {
-        let mut waiting = queue.waiting.lock();
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    fn next(&self, bench: &mut Workbench) -> Option<Next> {
+        let mut queue = self.queue.lock();
         loop {
-            if self.stopping.load(Ordering::SeqCst) {
+            if self.stopping() {
                 return None;
             }
-            if let Some(job) = waiting.jobs.pop_front() {
-                if job.forced.is_none() {
-                    waiting.unforced.remove(&job.key);
-                }
-                self.running.fetch_add(1, Ordering::SeqCst);
-                return Some(job);
+            if let Some(next) = queue.next() {
+                return Some(next);
             }
-            queue.came.wait(&mut waiting);
+            // Memory that nobody needs now.
+            *bench = Workbench::default();
+            self.came.wait(&mut queue);
         }
     }
 
-    /// Builds one segment; puts the job back when there may be more.
-    fn run(&self, job: Job) {
+    /// Begins a segment of a layer, if the layout asks for one.
+    fn begin(&self, job: Job) {
         let Some(collection) = job.collection.upgrade() else {
             let gone = "the collection was deleted before its tail was clustered";
+            self.done(&job);
+            return job.finish(Err(Error::new(ErrorKind::NotFound, gone)));
+        };
+        let forced = job.forced.lock().as_ref().map(|forced| forced.length);
+        let layer = collection.layer(job.layer);
+        match layer.and_then(|layer| layer.begin_seal(forced)) {
+            Ok(Some(sealing)) => {
+                let open = Arc::new(Open { sealing, job });
+                self.queue.lock().open.push_back(open);
+                self.came.notify_all();
+            }
+            Ok(None) => {
+                self.done(&job);
+                job.finish(Ok(()));
+            }
+            Err(error) => self.fail(&collection, &job, error),
+        }
+    }
+
+    /// Builds a part of a segment, and puts the segment in place if that was the last.
+    fn help(&self, open: &Open, part: u32, bench: &mut Workbench) {
+        let wanted = || {
+            let collection = open.job.collection.upgrade();
+            collection.is_some_and(|collection| {
+                let layer = collection.layer(open.job.layer);
+                layer.is_ok_and(|layer| layer.still_has(&open.sealing))
+            })
+        };
+        let end = open
+            .sealing
+            .build(part, bench, &|| !self.stopping() && wanted());
+        let end = if matches!(end, PartEnd::Stopped) && !wanted() {
+            PartEnd::Discarded
+        } else {
+            end
+        };
+        if open.sealing.give_back(part, end) {
+            self.conclude(open);
+        }
+    }
+
+    /// Puts a segment in place; puts the job back when there may be more.
+    fn conclude(&self, Open { sealing, job }: &Open) {
+        let Some(collection) = job.collection.upgrade() else {
+            let gone = "the collection was deleted while its tail was clustered";
+            self.done(job);
             return job.finish(Err(Error::new(ErrorKind::NotFound, gone)));
         };
         let id = SegmentId(self.segments.fetch_add(1, Ordering::Relaxed) + 1);
-        let forced = job.forced.as_ref().map(|forced| forced.length);
-        let sealed = collection
-            .layer(job.layer)
-            .and_then(|layer| layer.seal_next(id, forced));
-        match sealed {
-            Ok(Sealed::Nothing) => job.finish(Ok(())),
+        let layer = collection.layer(job.layer);
+        match layer.and_then(|layer| layer.conclude(id, sealing)) {
             Ok(Sealed::Built { range, merged }) => {
                 self.built.fetch_add(1, Ordering::Relaxed);
                 self.merged.fetch_add(merged as u64, Ordering::Relaxed);
                 tracing::debug!(collection = %collection.name(), layer = %job.layer, %range, merged, "segment sealed");
-                self.push(job);
+                self.again(job);
             }
             Ok(Sealed::Discarded) => {
                 self.discarded.fetch_add(1, Ordering::Relaxed);
-                self.push(job);
+                self.again(job);
             }
-            Err(error) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(collection = %collection.name(), layer = %job.layer, %error, "segment not built");
-                job.finish(Err(error));
-            }
+            Err(error) => self.fail(&collection, job, error),
         }
+    }
+
+    fn fail(&self, collection: &Collection, job: &Job, error: Error) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(collection = %collection.name(), layer = %job.layer, %error, "segment not built");
+        self.done(job);
+        job.finish(Err(error));
+    }
+
+    /// The layer may be clustered again.
+    fn done(&self, job: &Job) {
+        self.queue.lock().busy.remove(&job.key);
+        // Another job of the layer may have waited for that.
+        self.came.notify_one();
+    }
+
+    /// The same, and there may be more to do.
+    fn again(&self, job: &Job) {
+        let next = Job {
+            collection: Weak::clone(&job.collection),
+            layer: job.layer,
+            key: job.key,
+            forced: Mutex::new(job.forced.lock().take()),
+        };
+        let mut queue = self.queue.lock();
+        queue.busy.remove(&job.key);
+        queue.push(next);
+        self.came.notify_one();
+    }
+}
+
+impl Queue {
+    fn push(&mut self, job: Job) {
+        if job.forced.lock().is_some() || self.unforced.insert(job.key) {
+            self.jobs.push_back(job);
+        }
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        while let Some(open) = self.open.front() {
+            if let Some(part) = open.sealing.take() {
+                return Some(Next::Help(Arc::clone(open), part));
+            }
+            self.open.pop_front();
+        }
+        let free = |job: &Job| !self.busy.contains(&job.key);
+        let at = self.jobs.iter().position(free)?;
+        let job = self.jobs.remove(at)?;
+        self.busy.insert(job.key);
+        if job.forced.lock().is_none() {
+            self.unforced.remove(&job.key);
+        }
+        Some(Next::Begin(job))
+    }
+}
+
+/// Of this thread alone: Linux has a priority for each.
+fn lower_priority() {
+    let lowered = rustix::process::getpriority_process(None)
+        .and_then(|now| rustix::process::setpriority_process(None, (now + NICE).min(LOWEST)));
+    if let Err(error) = lowered {
+        tracing::warn!(%error, "clustering threads keep the priority of the others");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wavekv_kernels::{Dtype, Kernels};
+    use wavekv_storage::{Budget, Bytes};
+
+    use super::*;
+    use crate::model::{CollectionName, Geometry, IndexParameters, LayerKind, NewTokens};
+
+    #[test]
+    fn a_stop_does_not_wait_for_the_segment_in_the_making() {
+        const TOKENS: u32 = 17_000;
+        let geometry = Geometry {
+            fingerprint: String::new(),
+            layers: vec![LayerKind::Full],
+            q_heads: 8,
+            kv_heads: 8,
+            head_dim: 64,
+            value_dim: 64,
+            dtype: Dtype::Bf16,
+            scale: 0.125,
+        };
+        let parameters = IndexParameters {
+            segment_tokens: 16_384,
+            ..IndexParameters::DEFAULT
+        };
+        let name = CollectionName::new("", "c").unwrap();
+        let budget = Budget::new(Bytes(1 << 30));
+        let kernels = Kernels::detect();
+        let made = Collection::new(name, Generation(1), geometry, parameters, kernels, budget);
+        let collection = Arc::new(made.unwrap());
+        let numbers = (0..TOKENS * 8 * 64).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u16);
+        let bytes: Vec<u8> = numbers
+            .flat_map(|x| (0x3f00 | x & 0xff).to_le_bytes())
+            .collect();
+        let layer = collection.layer(LayerId(0)).unwrap();
+        let new = NewTokens {
+            start: 0,
+            tokens: TOKENS,
+            keys: bytes.clone().into(),
+            values: bytes.into(),
+        };
+        layer.insert(&new, u32::MAX).unwrap();
+
+        let background = Background::start(2).unwrap();
+        background.schedule(&collection, LayerId(0));
+        loop {
+            let queue = background.shared.queue.lock();
+            if let Some(open) = queue.open.front()
+                && let Some(part) = open.sealing.take()
+            {
+                // From here on nobody takes a part.
+                background.shared.stopping.store(true, Ordering::SeqCst);
+                open.sealing.give_back(part, PartEnd::Stopped);
+                break;
+            }
+            drop(queue);
+            std::thread::yield_now();
+        }
+        drop(background);
+        assert!(layer.snapshot().segments().is_empty());
+
+        // Nothing of it is left behind: the next one builds the segment.
+        let background = Background::start(2).unwrap();
+        let done = background.force(&collection, LayerId(0), TOKENS);
+        done.blocking_recv().unwrap().unwrap();
+        assert_eq!(background.size().waiting, 0);
+        assert_eq!(layer.snapshot().segment_ranges().len(), 2);
     }
 }

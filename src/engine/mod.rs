@@ -33,7 +33,7 @@ pub struct EngineSettings {
     pub memory_budget: u64,
     /// Of the compute pool; 0 for one a core.
     pub threads: usize,
-    /// That cluster; at least 1.
+    /// That cluster; 0 for one a core.
     pub background_threads: usize,
     /// Where a creator does not say.
     pub parameters: IndexParameters,

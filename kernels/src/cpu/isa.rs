@@ -6,7 +6,10 @@ use super::lanes::{Simd, Task};
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{AddValues, Appraise, Assign, Attend, Estimate, Gather, Judge, LogMass, Scan, Weigh};
+use super::{
+    AddPoints, AddValues, Appraise, Assign, Attend, Encode, Estimate, Gather, Judge, LogMass, Mean,
+    Quantise, Scan, Summarise, Weigh,
+};
 
 /// A set of instructions that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +140,31 @@ impl Kernels {
 
     /// The nearest centroid of each point.
     pub fn assign(self, task: Assign<'_>) {
+        self.run(task);
+    }
+
+    /// Sums of the points of each cluster.
+    pub fn add_points(self, task: AddPoints<'_>) {
+        self.run(task);
+    }
+
+    /// The mean of rows.
+    pub fn mean(self, task: Mean<'_>) {
+        self.run(task);
+    }
+
+    /// Rows as points of a k-means.
+    pub fn quantise(self, task: Quantise<'_>) {
+        self.run(task);
+    }
+
+    /// Mean and spread of rows.
+    pub fn summarise(self, task: Summarise<'_>) {
+        self.run(task);
+    }
+
+    /// Codes of rows beside the mean of their cluster.
+    pub fn encode(self, task: Encode<'_>) {
         self.run(task);
     }
 

@@ -25,6 +25,10 @@ pub(super) trait Simd: Copy {
     type Signed: Copy;
     /// Eight `i32` sums.
     type Ints: Copy;
+    /// Sixteen pairs of `i16`.
+    type Pairs: Copy;
+    /// Sixteen `i32`.
+    type Sums: Copy;
 
     /// What is added to signed bytes before they are multiplied.
     const BIAS: i32;
@@ -95,6 +99,24 @@ pub(super) trait Simd: Copy {
     fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints;
     /// The sum of each of four.
     fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4];
+
+    fn load_pairs(self, from: &[[i16; 2]; LANES]) -> Self::Pairs;
+    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs;
+    fn splat_sum(self, value: i32) -> Self::Sums;
+    fn store_sums(self, sums: Self::Sums, to: &mut [i32; LANES]);
+    /// `sums` and the two products of each pair; none may overflow.
+    fn add_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
+    /// The larger of two values with what is known of it, `(value, mark)`; the first where they are equal.
+    fn larger(
+        self,
+        a: (Self::Sums, Self::Sums),
+        b: (Self::Sums, Self::Sums),
+    ) -> (Self::Sums, Self::Sums);
+
+    /// Bytes of two numbers from 0 to below 16, rounded down: the first in the low half.
+    fn store_nibbles(self, low: Self::Lanes, high: Self::Lanes, to: &mut [u8; LANES]);
+    /// Numbers within `i16`, rounded to nearest, ties to even.
+    fn store_i16(self, lanes: Self::Lanes, to: &mut [i16; LANES]);
 
     /// Stores as many lanes as there is room for.
     #[inline(always)]

@@ -6,6 +6,7 @@
 
 use half::{bf16, f16};
 
+use super::exp::round;
 use super::lanes::{BYTES, LANES, Simd, Task};
 
 /// The level that every CPU has.
@@ -29,6 +30,8 @@ impl Simd for Portable {
     type Bytes = [u8; BYTES];
     type Signed = [i8; BYTES];
     type Ints = i32;
+    type Pairs = [[i16; 2]; LANES];
+    type Sums = [i32; LANES];
 
     const BIAS: i32 = 0;
 
@@ -200,5 +203,61 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
         ints
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[[i16; 2]; LANES]) -> Self::Pairs {
+        *from
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
+        [pair; LANES]
+    }
+
+    #[inline(always)]
+    fn splat_sum(self, value: i32) -> Self::Sums {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn store_sums(self, sums: Self::Sums, to: &mut [i32; LANES]) {
+        *to = sums;
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, mut sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(&b)) {
+            *sum += i32::from(a[0]) * i32::from(b[0]) + i32::from(a[1]) * i32::from(b[1]);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn larger(
+        self,
+        (mut values, mut marks): (Self::Sums, Self::Sums),
+        b: (Self::Sums, Self::Sums),
+    ) -> (Self::Sums, Self::Sums) {
+        for lane in 0..LANES {
+            if b.0[lane] > values[lane] {
+                (values[lane], marks[lane]) = (b.0[lane], b.1[lane]);
+            }
+        }
+        (values, marks)
+    }
+
+    #[inline(always)]
+    fn store_nibbles(self, low: Self::Lanes, high: Self::Lanes, to: &mut [u8; LANES]) {
+        for (to, (low, high)) in to.iter_mut().zip(low.iter().zip(&high)) {
+            *to = *low as u8 | (*high as u8) << 4;
+        }
+    }
+
+    #[inline(always)]
+    fn store_i16(self, lanes: Self::Lanes, to: &mut [i16; LANES]) {
+        for (to, lane) in to.iter_mut().zip(&lanes) {
+            *to = round(*lane) as i16;
+        }
     }
 }

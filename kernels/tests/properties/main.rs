@@ -16,6 +16,7 @@ mod appraise;
 mod assign;
 mod attend;
 mod code;
+mod encode;
 mod estimate;
 mod gather;
 mod inputs;

@@ -9,7 +9,7 @@ use faiss::index::flat::FlatIndex;
 use faiss::index::ivf_flat::IVFFlatIndex;
 use faiss::search_params::{SearchParameters, SearchParametersIVF};
 use faiss::{Index as _, MetricType};
-use wavekv_kernels::Kernels;
+use wavekv_kernels::{Kernels, Matrix};
 
 use super::nearest::Space;
 use super::with_faiss::hits;
@@ -59,9 +59,10 @@ impl Lists {
             iterations: parameters.kmeans_iterations,
             seed: keys.seed,
         };
-        let lists = kmeans::cluster(kernels, &points, dim, wanted)?;
+        let tokens = Matrix::from_f32(&points, points.len() / dim, dim)?;
+        let lists = kmeans::cluster(kernels, tokens, wanted)?;
         let mut centroids = FlatIndex::new_l2(dim as u32)?;
-        for rows in &lists {
+        for rows in lists.iter() {
             centroids.add(&mean(&points, dim, rows))?;
         }
         let metric = MetricType::InnerProduct;

@@ -3,15 +3,17 @@
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_GE_OQ, _MM_HINT_T1, _mm_add_ps, _mm_and_si128, _mm_loadu_si128,
-    _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_set1_epi8, _mm_shuffle_ps, _mm_srli_epi16,
-    _mm_srli_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
-    _mm256_and_si256, _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps,
-    _mm256_cmp_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
-    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
-    _mm256_sub_ps,
+    _mm_movehl_ps, _mm_movelh_ps, _mm_packus_epi16, _mm_prefetch, _mm_set1_epi8, _mm_shuffle_ps,
+    _mm_srli_epi16, _mm_srli_si128, _mm_storeu_ps, _mm_storeu_si128, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256,
+    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps,
+    _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
+    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32, _mm256_cvttps_epi32, _mm256_div_ps,
+    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_or_si256, _mm256_packs_epi32, _mm256_permute2f128_ps, _mm256_permute4x64_epi64,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps,
+    _mm256_srai_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
@@ -270,6 +272,8 @@ impl Simd for Avx2 {
     type Bytes = __m256i;
     type Signed = [__m256i; 2];
     type Ints = __m256i;
+    type Pairs = [__m256i; 2];
+    type Sums = [__m256i; 2];
 
     const BIAS: i32 = 0;
 
@@ -465,4 +469,119 @@ impl Simd for Avx2 {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::sums(ints) }
     }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[[i16; 2]; LANES]) -> Self::Pairs {
+        let [low, high]: &[[u8; BYTES]; 2] = bytemuck::cast_ref(from);
+        // SAFETY: `self` was made by `detect`.
+        [unsafe { bytes::load(low) }, unsafe { bytes::load(high) }]
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
+        // SAFETY: `self` was made by `detect`.
+        [unsafe { _mm256_set1_epi32(bytemuck::cast(pair)) }; 2]
+    }
+
+    #[inline(always)]
+    fn splat_sum(self, value: i32) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        [unsafe { _mm256_set1_epi32(value) }; 2]
+    }
+
+    #[inline(always)]
+    fn store_sums(self, sums: Self::Sums, to: &mut [i32; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store_sums(sums, bytemuck::cast_mut(to)) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add_pairs(sums, a, b) }
+    }
+
+    #[inline(always)]
+    fn larger(
+        self,
+        a: (Self::Sums, Self::Sums),
+        b: (Self::Sums, Self::Sums),
+    ) -> (Self::Sums, Self::Sums) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { larger(a, b) }
+    }
+
+    #[inline(always)]
+    fn store_nibbles(self, low: Self::Lanes, high: Self::Lanes, to: &mut [u8; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store_nibbles(low, high, to) }
+    }
+
+    #[inline(always)]
+    fn store_i16(self, lanes: Self::Lanes, to: &mut [i16; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store_i16(lanes, to) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_ints(ints: __m256i, to: &mut [u8; BYTES]) {
+    // SAFETY: the reference is to 32 bytes.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), ints) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_sums(sums: [__m256i; 2], [low, high]: &mut [[u8; BYTES]; 2]) {
+    store_ints(sums[0], low);
+    store_ints(sums[1], high);
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_pairs(sums: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+    [0, 1].map(|half| _mm256_add_epi32(sums[half], _mm256_madd_epi16(a[half], b[half])))
+}
+
+type Marked = ([__m256i; 2], [__m256i; 2]);
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn larger(a: Marked, b: Marked) -> Marked {
+    let is_b = [0, 1].map(|half| _mm256_cmpgt_epi32(b.0[half], a.0[half]));
+    (
+        [0, 1].map(|half| _mm256_blendv_epi8(a.0[half], b.0[half], is_b[half])),
+        [0, 1].map(|half| _mm256_blendv_epi8(a.1[half], b.1[half], is_b[half])),
+    )
+}
+
+/// Sixteen integers of 32 bits as 16 bits, in order.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn narrow([low, high]: [__m256i; 2]) -> __m256i {
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_nibbles(low: Pair, high: Pair, to: &mut [u8; LANES]) {
+    let both = [0, 1].map(|half| {
+        let high = _mm256_slli_epi32::<4>(_mm256_cvttps_epi32(high[half]));
+        _mm256_or_si256(_mm256_cvttps_epi32(low[half]), high)
+    });
+    let words = narrow(both);
+    let bytes = _mm_packus_epi16(
+        _mm256_castsi256_si128(words),
+        _mm256_extracti128_si256::<1>(words),
+    );
+    // SAFETY: the reference is to 16 bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_i16(lanes: Pair, to: &mut [i16; LANES]) {
+    let integers = lanes.map(|half| _mm256_cvtps_epi32(half));
+    store_ints(narrow(integers), bytemuck::cast_mut(to));
 }

@@ -2,15 +2,18 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, _CMP_GE_OQ, _MM_HINT_T1, _mm_and_si128, _mm_loadu_si128,
-    _mm_prefetch, _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm256_dpbusd_epi32,
-    _mm256_loadu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castps512_ps128, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi8_epi32,
-    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps,
-    _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
+    __m128i, __m256i, __m512, __m512i, _CMP_GE_OQ, _MM_HINT_T1, _mm_and_si128, _mm_loadu_si128,
+    _mm_prefetch, _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm_storeu_si128,
+    _mm256_dpbusd_epi32, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32,
+    _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvttps_epi32, _mm512_div_ps, _mm512_dpwssd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
+    _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_srai_epi32,
+    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use half::{bf16, f16};
@@ -132,6 +135,8 @@ impl Simd for Avx512 {
     type Bytes = __m256i;
     type Signed = __m256i;
     type Ints = __m256i;
+    type Pairs = __m512i;
+    type Sums = __m512i;
 
     const BIAS: i32 = 128;
 
@@ -325,6 +330,85 @@ impl Simd for Avx512 {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::sums(ints) }
     }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[[i16; 2]; LANES]) -> Self::Pairs {
+        // SAFETY: `self` was made by `detect`, and the reference is to 64 bytes.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_set1_epi32(bytemuck::cast(pair)) }
+    }
+
+    #[inline(always)]
+    fn splat_sum(self, value: i32) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn store_sums(self, sums: Self::Sums, to: &mut [i32; LANES]) {
+        // SAFETY: `self` was made by `detect`, and the reference is to 64 bytes.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), sums) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_dpwssd_epi32(sums, a, b) }
+    }
+
+    #[inline(always)]
+    fn larger(
+        self,
+        a: (Self::Sums, Self::Sums),
+        b: (Self::Sums, Self::Sums),
+    ) -> (Self::Sums, Self::Sums) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { larger(a, b) }
+    }
+
+    #[inline(always)]
+    fn store_nibbles(self, low: Self::Lanes, high: Self::Lanes, to: &mut [u8; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store_nibbles(low, high, to) }
+    }
+
+    #[inline(always)]
+    fn store_i16(self, lanes: Self::Lanes, to: &mut [i16; LANES]) {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { store_i16(lanes, to) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn larger(a: (__m512i, __m512i), b: (__m512i, __m512i)) -> (__m512i, __m512i) {
+    let is_b = _mm512_cmpgt_epi32_mask(b.0, a.0);
+    (
+        _mm512_mask_mov_epi32(a.0, is_b, b.0),
+        _mm512_mask_mov_epi32(a.1, is_b, b.1),
+    )
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn store_nibbles(low: __m512, high: __m512, to: &mut [u8; LANES]) {
+    let high = _mm512_slli_epi32::<4>(_mm512_cvttps_epi32(high));
+    let both = _mm512_cvtepi32_epi8(_mm512_or_si512(_mm512_cvttps_epi32(low), high));
+    // SAFETY: the reference is to 16 bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), both) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn store_i16(lanes: __m512, to: &mut [i16; LANES]) {
+    let narrow = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(lanes));
+    // SAFETY: the reference is to 32 bytes.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), narrow) }
 }
 
 #[inline]
