@@ -46,13 +46,17 @@ install: setup
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -m 755 "$(CARGO_TARGET_DIR)/release/wavekvd" "$(CARGO_TARGET_DIR)/release/wavekv" "$(DESTDIR)$(PREFIX)/bin"
 
-# Rust links with cc against the C library. FAISS is C++ that cmake builds, and links OpenMP and a BLAS.
+# Rust links with cc against the C library. RocksDB is C++, and libclang reads its header. FAISS is C++ that cmake builds,
+# and links OpenMP and a BLAS.
 setup:
 	@command -v $(firstword $(CARGO)) >/dev/null || { \
 		echo "setup: $(CARGO) is missing: install Rust with https://rustup.rs" >&2; exit 1; }
 	@linked=$$(mktemp); trap 'rm -f "$$linked"' EXIT; missing=(); \
 	links() { echo 'int main() { return 0; }' | "$$@" -o "$$linked" - 2>/dev/null; }; \
 	links cc -x c || missing+=(gcc libc6-dev); \
+	links c++ -x c++ || missing+=(g++); \
+	[ -n "$${LIBCLANG_PATH:-}" ] || ldconfig -p | grep -q 'libclang[-.][0-9s]' || \
+		compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev); \
 	if [ "$(FAISS)" != no ]; then \
 		command -v cmake >/dev/null || missing+=(cmake); \
 		links c++ -x c++ -fopenmp || missing+=(g++); \

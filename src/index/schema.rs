@@ -7,9 +7,13 @@
 use std::sync::Arc;
 
 use wavekv_kernels::{Codes4, Dtype};
-use wavekv_storage::segment::{Column, ColumnId, ElementWidth, Schema, SchemaError};
+use wavekv_storage::segment::{Column, ColumnId, Element, Schema, SchemaError};
 
 use crate::model::{Geometry, IndexKind};
+
+/// Version of what the columns mean: it is stored with every segment, and changes whenever a column comes, goes or means
+/// something else.
+pub const VERSION: u32 = 1;
 
 /// Payload: one key a row.
 pub const KEYS: ColumnId = ColumnId(0);
@@ -64,45 +68,46 @@ pub const VALUE_SPREADS: ColumnId = ColumnId(22);
 /// Never for a checked geometry.
 pub fn schema(geometry: &Geometry, kind: IndexKind) -> Result<Arc<Schema>, SchemaError> {
     let payload = match geometry.dtype {
-        Dtype::Bf16 | Dtype::F16 => ElementWidth::W2,
-        Dtype::F32 => ElementWidth::W4,
+        Dtype::Bf16 => Element::Bf16,
+        Dtype::F16 => Element::F16,
+        Dtype::F32 => Element::F32,
     };
     let (head_dim, value_dim) = (geometry.head_dim, geometry.value_dim);
     let codes = |dim: u32| Codes4::code_bytes(dim as usize) as u32;
-    let column = |name, width, row_elements| Column {
+    let column = |name, element, row_elements| Column {
         name,
-        width,
+        element,
         row_elements,
     };
     let mut columns = vec![
         column("keys", payload, head_dim),
         column("values", payload, value_dim),
-        column("positions", ElementWidth::W4, 1),
+        column("positions", Element::U32, 1),
     ];
     if !kind.has_clusters() {
         return Ok(Arc::new(Schema::new(columns)?));
     }
     columns.extend([
-        column("key_codes", ElementWidth::W1, codes(head_dim)),
-        column("key_code_scales", ElementWidth::W2, 1),
-        column("value_codes", ElementWidth::W1, codes(value_dim)),
-        column("value_code_scales", ElementWidth::W2, 1),
-        column("head_clusters", ElementWidth::W4, 1),
-        column("key_bases", ElementWidth::W4, head_dim),
-        column("value_bases", ElementWidth::W4, value_dim),
-        column("key_profiles", ElementWidth::W4, head_dim),
-        column("value_profiles", ElementWidth::W4, value_dim),
-        column("code_errors", ElementWidth::W4, 2),
-        column("first_rows", ElementWidth::W4, 1),
-        column("counts", ElementWidth::W4, 1),
-        column("position_bounds", ElementWidth::W4, 2),
-        column("centroids", ElementWidth::W1, head_dim),
-        column("centroid_scales", ElementWidth::W4, 1),
-        column("key_spreads", ElementWidth::W4, 1),
-        column("value_means", ElementWidth::W1, value_dim),
-        column("value_mean_scales", ElementWidth::W4, 1),
-        column("value_mean_norms", ElementWidth::W4, 1),
-        column("value_spreads", ElementWidth::W4, 1),
+        column("key_codes", Element::U8, codes(head_dim)),
+        column("key_code_scales", Element::F16, 1),
+        column("value_codes", Element::U8, codes(value_dim)),
+        column("value_code_scales", Element::F16, 1),
+        column("head_clusters", Element::U32, 1),
+        column("key_bases", Element::F32, head_dim),
+        column("value_bases", Element::F32, value_dim),
+        column("key_profiles", Element::F32, head_dim),
+        column("value_profiles", Element::F32, value_dim),
+        column("code_errors", Element::F32, 2),
+        column("first_rows", Element::U32, 1),
+        column("counts", Element::U32, 1),
+        column("position_bounds", Element::U32, 2),
+        column("centroids", Element::I8, head_dim),
+        column("centroid_scales", Element::F32, 1),
+        column("key_spreads", Element::F32, 1),
+        column("value_means", Element::I8, value_dim),
+        column("value_mean_scales", Element::F32, 1),
+        column("value_mean_norms", Element::F32, 1),
+        column("value_spreads", Element::F32, 1),
     ]);
     Ok(Arc::new(Schema::new(columns)?))
 }

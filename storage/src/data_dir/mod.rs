@@ -8,7 +8,7 @@
 //! | `FORMAT` | version of everything in the directory; written last when the directory is made |
 //! | `BOOT_EPOCH` | how often the directory was opened |
 //!
-//! All of them are one decimal number and a newline. A KV cache is as secret as its prompt, so the directory belongs to
+//! All of them are one decimal number and a newline. The rest of it is [`store`](crate::store)'s. A KV cache is as secret as its prompt, so the directory belongs to
 //! its own user alone.
 //!
 //! Must not know: collections, or who asks. Start at [`DataDir::open`].
@@ -24,8 +24,10 @@ use std::path::{Path, PathBuf};
 pub use error::DataDirError;
 use fs_err::File;
 
-/// Version of the directory's layout that this build reads and writes.
-const FORMAT: u64 = 1;
+/// Version of the directory's layout that this build writes. 1 had no collections.
+const FORMAT: u64 = 2;
+/// The oldest that it reads.
+const OLDEST: u64 = 1;
 
 /// An open data directory; no other process can open it until this is dropped.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl DataDir {
         check_access(&path)?;
         let lock = lock::take(&path)?;
         let format = number::read(&path.join("FORMAT"), "remove the data directory")?;
-        if let Some(got) = format.filter(|got| *got != FORMAT) {
+        if let Some(got) = format.filter(|got| !(OLDEST..=FORMAT).contains(got)) {
             return Err(DataDirError::Format {
                 path,
                 got,
@@ -57,7 +59,7 @@ impl DataDir {
             });
         }
         let boot_epoch = next_boot_epoch(&path, format.is_some())?;
-        if format.is_none() {
+        if format != Some(FORMAT) {
             number::write(&path, "FORMAT", FORMAT)?;
         }
         Ok(Self {
@@ -247,13 +249,22 @@ mod tests {
     fn a_newer_format_is_refused_before_anything_is_written() {
         let (_parent, path) = fresh();
         drop(DataDir::open(&path).unwrap());
-        fs::write(path.join("FORMAT"), "2\n").unwrap();
+        fs::write(path.join("FORMAT"), "3\n").unwrap();
         let refused = DataDir::open(&path).unwrap_err().to_string();
         assert!(
-            refused.contains("format 2") && refused.contains("format 1"),
+            refused.contains("format 3") && refused.contains("format 2"),
             "{refused}"
         );
         assert_eq!(fs::read_to_string(path.join("BOOT_EPOCH")).unwrap(), "1\n");
+    }
+
+    #[test]
+    fn a_directory_of_the_format_before_is_taken_up() {
+        let (_parent, path) = fresh();
+        drop(DataDir::open(&path).unwrap());
+        fs::write(path.join("FORMAT"), "1\n").unwrap();
+        assert_eq!(DataDir::open(&path).unwrap().boot_epoch(), 2);
+        assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "2\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::segment::columns::Filled;
+use crate::segment::columns::{Content, Filled};
 use crate::segment::{Column, ColumnId, Columns, Schema};
 use crate::{Budget, BudgetExceeded, Buffer};
 
@@ -59,8 +59,11 @@ pub enum SegmentError {
 #[derive(Debug)]
 pub struct SegmentBuilder {
     schema: Arc<Schema>,
-    filled: Vec<Option<Filled>>,
+    filled: Vec<Option<Filling>>,
 }
+
+/// Rows of a column, and its content.
+type Filling = (u32, Buffer);
 
 impl SegmentBuilder {
     /// A segment of this schema with no column yet.
@@ -85,7 +88,7 @@ impl SegmentBuilder {
                 row_bytes: column.row_bytes(),
             });
         }
-        *slot = Some(Filled { rows, buffer });
+        *slot = Some((rows, buffer));
         Ok(())
     }
 
@@ -107,7 +110,7 @@ impl SegmentBuilder {
                     column: column.name,
                     source,
                 })?;
-        Ok(&mut slot.insert(Filled { rows, buffer }).buffer)
+        Ok(&mut slot.insert((rows, buffer)).1)
     }
 
     /// The segment, from now on immutable.
@@ -118,16 +121,17 @@ impl SegmentBuilder {
         let columns = self.schema.columns().iter().zip(self.filled);
         let filled = columns
             .map(|(column, filled)| {
-                filled.ok_or(SegmentError::Missing {
-                    column: column.name,
-                })
+                let column = column.name;
+                let (rows, buffer) = filled.ok_or(SegmentError::Missing { column })?;
+                let content = Content::Owned(buffer);
+                Ok(Filled { rows, content })
             })
             .collect::<Result<_, _>>()?;
         Ok(Columns::sealed(self.schema, filled))
     }
 
     /// The place of a column that is not filled yet.
-    fn slot(&mut self, id: ColumnId) -> Result<(Column, &mut Option<Filled>), SegmentError> {
+    fn slot(&mut self, id: ColumnId) -> Result<(Column, &mut Option<Filling>), SegmentError> {
         let columns = self.schema.columns().len();
         let none = SegmentError::NoSuchColumn { id: id.0, columns };
         let column = *self.schema.get(id).ok_or(none)?;

@@ -1,12 +1,15 @@
-//! A sealed segment in memory: what a segment file will be on disk.
+//! A sealed segment, in memory or in a mapped file: whoever reads it does not notice.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::segment::mapping::Mapping;
 use crate::segment::{ColumnId, Schema};
-use crate::{Buffer, Bytes};
+use crate::{Buffer, Bytes, Cells};
 
-/// The columns of one sealed segment. Made by [`SegmentBuilder::seal`](super::SegmentBuilder::seal), which has checked
-/// every size; the memory counts in its budget until this is dropped.
+/// The columns of one sealed segment. Made by [`SegmentBuilder::seal`](super::SegmentBuilder::seal) or by
+/// [`file::open`](super::file::open), which have checked every size. What is in memory counts in its budget until this is
+/// dropped; a mapped file counts nothing, since the system takes its pages back when it needs them.
 ///
 /// Columns are read by [`ColumnId`] of the segment's own schema; the methods that take one panic on an id that the schema
 /// does not have, as an index out of a slice does.
@@ -20,7 +23,26 @@ pub struct Columns {
 #[derive(Debug)]
 pub(super) struct Filled {
     pub(super) rows: u32,
-    pub(super) buffer: Buffer,
+    pub(super) content: Content,
+}
+
+/// Where the bytes of a column are. They begin at a multiple of 64.
+#[derive(Debug)]
+pub(super) enum Content {
+    Owned(Buffer),
+    Mapped {
+        file: Arc<Mapping>,
+        range: Range<usize>,
+    },
+}
+
+impl Content {
+    fn cells(&self) -> Cells<'_> {
+        Cells::new(match self {
+            Self::Owned(buffer) => buffer.as_bytes(),
+            Self::Mapped { file, range } => &file.bytes()[range.clone()],
+        })
+    }
 }
 
 impl Columns {
@@ -39,8 +61,8 @@ impl Columns {
     }
 
     /// Content of one column, row after row.
-    pub fn column(&self, id: ColumnId) -> &Buffer {
-        &self.filled[id.index()].buffer
+    pub fn column(&self, id: ColumnId) -> Cells<'_> {
+        self.filled[id.index()].content.cells()
     }
 
     /// Bytes of content of one column.
@@ -52,16 +74,23 @@ impl Columns {
     pub fn size(&self) -> Bytes {
         self.filled
             .iter()
-            .map(|column| Bytes::from(column.buffer.len()))
+            .map(|column| Bytes::from(column.content.cells().len()))
             .sum()
     }
 
-    /// What all columns count in their budget: their content and its alignment.
+    /// What all columns count in their budget: their content and its alignment, or nothing of a mapped file.
     pub fn footprint(&self) -> Bytes {
-        self.filled
-            .iter()
-            .map(|column| column.buffer.footprint())
-            .sum()
+        let footprint = |column: &Filled| match &column.content {
+            Content::Owned(buffer) => buffer.footprint(),
+            Content::Mapped { .. } => Bytes(0),
+        };
+        self.filled.iter().map(footprint).sum()
+    }
+
+    /// Whether the columns are those of a mapped file.
+    pub fn is_mapped(&self) -> bool {
+        let mut contents = self.filled.iter().map(|column| &column.content);
+        contents.any(|content| matches!(content, Content::Mapped { .. }))
     }
 }
 
@@ -69,7 +98,7 @@ impl Columns {
 mod tests {
     use std::sync::Arc;
 
-    use crate::segment::{Column, ColumnId, ElementWidth, Schema, SegmentBuilder, SegmentError};
+    use crate::segment::{Column, ColumnId, Element, Schema, SegmentBuilder, SegmentError};
     use crate::{Budget, Bytes};
 
     const WIDE: ColumnId = ColumnId(0);
@@ -79,12 +108,12 @@ mod tests {
         let schema = Schema::new(vec![
             Column {
                 name: "wide",
-                width: ElementWidth::W4,
+                element: Element::U32,
                 row_elements: 8,
             },
             Column {
                 name: "narrow",
-                width: ElementWidth::W2,
+                element: Element::F16,
                 row_elements: 1,
             },
         ]);

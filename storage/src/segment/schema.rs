@@ -12,38 +12,44 @@ impl ColumnId {
     }
 }
 
-/// Bytes of one element.
+/// What one element is: files say it, so that others can read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ElementWidth {
-    /// 1 byte.
-    W1,
-    /// 2 bytes.
-    W2,
-    /// 4 bytes.
-    W4,
-    /// 8 bytes.
-    W8,
+pub enum Element {
+    /// 8 bits, or a part of a row that has an encoding of its own.
+    U8,
+    /// 8 bits, signed.
+    I8,
+    /// A floating-point number of 16 bits (IEEE 754 half precision).
+    F16,
+    /// A floating-point number of 16 bits, the upper half of an [`Element::F32`].
+    Bf16,
+    /// 32 bits.
+    U32,
+    /// A floating-point number of 32 bits.
+    F32,
+    /// 64 bits.
+    U64,
 }
 
-impl ElementWidth {
+impl Element {
     /// The number of bytes.
     pub const fn bytes(self) -> usize {
         match self {
-            Self::W1 => 1,
-            Self::W2 => 2,
-            Self::W4 => 4,
-            Self::W8 => 8,
+            Self::U8 | Self::I8 => 1,
+            Self::F16 | Self::Bf16 => 2,
+            Self::U32 | Self::F32 => 4,
+            Self::U64 => 8,
         }
     }
 }
 
-/// One column: rows of elements of one width.
+/// One column: rows of elements of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Unique in its schema.
     pub name: &'static str,
-    /// Of one element.
-    pub width: ElementWidth,
+    /// What a row is made of.
+    pub element: Element,
     /// Elements of one row; at least 1.
     pub row_elements: u32,
 }
@@ -51,7 +57,7 @@ pub struct Column {
 impl Column {
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
-        self.row_elements as usize * self.width.bytes()
+        self.row_elements as usize * self.element.bytes()
     }
 
     /// Bytes of `rows` rows; saturates at a size that no budget has.
@@ -131,7 +137,7 @@ mod tests {
     fn column(name: &'static str, row_elements: u32) -> Column {
         Column {
             name,
-            width: ElementWidth::W4,
+            element: Element::U32,
             row_elements,
         }
     }

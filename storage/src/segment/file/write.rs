@@ -1,0 +1,83 @@
+//! From columns in memory to a file that is whole or not there.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use fs_err::{File, OpenOptions};
+
+use super::frame::{ALIGNMENT, Frame, aligned};
+use super::types::arrow_schema;
+use super::{FileError, Label, Seal, Sync};
+use crate::segment::{ColumnId, Columns};
+
+/// Writes `columns` to `path`, first under the same name with `.tmp` after it, and returns what the file is known by.
+///
+/// # Errors
+/// [`FileError::Io`]; nothing is at `path` then, and the temporary file is removed where the system lets it be.
+pub fn write(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> Result<Seal, FileError> {
+    let temporary = temporary(path);
+    let failed = |source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let written = write_to(&temporary, label, columns, sync)
+        .and_then(|seal| fs_err::rename(&temporary, path).map(|()| seal));
+    let seal = written.map_err(|source| {
+        // It may not have been made; a start of the daemon removes what is left.
+        let _ = fs_err::remove_file(&temporary);
+        failed(source)
+    })?;
+    if sync == Sync::Device {
+        sync_folder(path).map_err(failed)?;
+    }
+    Ok(seal)
+}
+
+/// The name of a file while it is written.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
+/// Makes the names in the folder of `path` outlive a loss of power.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Result<Seal> {
+    let ids = || (0..columns.schema().columns().len() as u16).map(ColumnId);
+    let checksums: Vec<u32> = ids()
+        .map(|id| crc32c::crc32c(columns.column(id).as_bytes()))
+        .collect();
+    let frame = Frame::of(columns, &arrow_schema(columns.schema(), label, &checksums));
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&frame.head)?;
+    let mut whole = crc32c::crc32c(&frame.head);
+    for ((id, place), checksum) in ids().zip(&frame.places).zip(checksums) {
+        let mut offsets = [0; ALIGNMENT];
+        offsets[8..16].copy_from_slice(&u64::from(place.rows).to_le_bytes());
+        file.write_all(&offsets)?;
+        file.write_all(columns.column(id).as_bytes())?;
+        let padding = &[0; ALIGNMENT][..aligned(place.len) - place.len];
+        file.write_all(padding)?;
+        whole = crc32c::crc32c_append(whole, &offsets);
+        whole = crc32c::crc32c_combine(whole, checksum, place.len);
+        whole = crc32c::crc32c_append(whole, padding);
+    }
+    file.write_all(&frame.tail)?;
+    if sync == Sync::Device {
+        file.sync_all()?;
+    }
+    Ok(Seal {
+        bytes: (frame.head.len() + frame.body + frame.tail.len()) as u64,
+        checksum: crc32c::crc32c_append(whole, &frame.tail),
+    })
+}

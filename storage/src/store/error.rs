@@ -1,0 +1,101 @@
+//! Why something was not stored, or is not there any more.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::CatalogError;
+use crate::segment::file::FileError;
+
+/// Always with a path, or the name of the collection.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The file of a segment.
+    #[error(transparent)]
+    Segment(#[from] FileError),
+    /// Any other file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of tokens that no segment has is not as it was written.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// It was deleted before this.
+    #[error("collection {name} was deleted")]
+    Deleted {
+        /// Of the collection.
+        name: String,
+    },
+}
+
+/// What can be done about a [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Make room on the device, and do it again.
+    Space,
+    /// Do it again when the device works again.
+    Repair,
+    /// Restore what is damaged: doing it again does not help.
+    Restore,
+    /// None: the collection is gone.
+    Gone,
+}
+
+impl StoreError {
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// What can be done.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Catalog(CatalogError::Full { .. }) => Remedy::Space,
+            Self::Catalog(CatalogError::Refused { .. }) => Remedy::Repair,
+            Self::Io { source, .. } | Self::Segment(FileError::Io { source, .. }) => of(source),
+            Self::Catalog(
+                CatalogError::Schema { .. }
+                | CatalogError::Damaged { .. }
+                | CatalogError::Corrupt { .. },
+            )
+            | Self::Damaged { .. }
+            | Self::Segment(
+                FileError::Length { .. }
+                | FileError::Damaged { .. }
+                | FileError::Newer { .. }
+                | FileError::Label { .. }
+                | FileError::Column { .. }
+                | FileError::Checksum { .. },
+            ) => Remedy::Restore,
+            Self::Deleted { .. } => Remedy::Gone,
+        }
+    }
+}
+
+fn of(source: &io::Error) -> Remedy {
+    let kind = source.kind();
+    if matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        Remedy::Space
+    } else if kind == io::ErrorKind::NotFound {
+        // A file that the catalog names and that is not there is lost.
+        Remedy::Restore
+    } else {
+        Remedy::Repair
+    }
+}

@@ -1,0 +1,376 @@
+//! One layer of a collection on disk: the tokens that no segment has, and its segments. Every change is one batch of the
+//! catalog. Its owner makes one change at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::run::{self, Run, Written};
+use super::tail::{Fate, Kept, Tail};
+use super::{Durability, StoreError, StoredCollection};
+use crate::catalog::Batch;
+use crate::catalog::keys::{self, Family, Key, Place};
+use crate::catalog::rows::{SegmentRow, TailRow};
+use crate::segment::file::{self, Check, Label, Seal};
+use crate::segment::{Columns, Schema};
+
+/// Where a layer is stored.
+#[derive(Debug)]
+pub struct StoredLayer {
+    collection: Arc<StoredCollection>,
+    layer: u32,
+    tail: Mutex<Tail>,
+}
+
+/// A segment of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentName {
+    /// Never used twice in a data directory.
+    pub number: u64,
+    /// First position.
+    pub start: u32,
+    /// One past the last position.
+    pub end: u32,
+}
+
+/// A segment that a start of the daemon finds.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundSegment {
+    /// What it is called.
+    pub name: SegmentName,
+    seal: Seal,
+}
+
+/// The file of a segment that the catalog does not know yet. Dropped without a commit, it goes.
+#[derive(Debug)]
+pub struct PendingSegment {
+    path: PathBuf,
+    label: Label,
+    seal: Seal,
+    committed: bool,
+}
+
+impl StoredLayer {
+    pub(super) fn new(collection: Arc<StoredCollection>, layer: u32) -> Self {
+        Self {
+            collection,
+            layer,
+            tail: Mutex::default(),
+        }
+    }
+
+    /// Stores tokens that come after all that are stored.
+    ///
+    /// # Errors
+    /// [`StoreError`]; none of them is stored then.
+    pub fn append(&self, run: &Run<'_>) -> Result<(), StoreError> {
+        let _alive = self.collection.alive()?;
+        let place = Place::Run(run.start);
+        let mut batch = self.batch();
+        let written = self.put_run(&mut batch, place, run)?;
+        self.commit(batch, &[(place, run.tokens, written)], &[])
+    }
+
+    /// Writes the file of a segment, which counts for nothing until [`StoredLayer::seal`].
+    ///
+    /// # Errors
+    /// [`StoreError`]; no file is left then.
+    pub fn write_segment(
+        &self,
+        name: SegmentName,
+        meaning: u32,
+        columns: &Columns,
+    ) -> Result<PendingSegment, StoreError> {
+        let _alive = self.collection.alive()?;
+        let path = self.segment_path(name.number);
+        let label = self.label(name, meaning);
+        let sync = self.collection.durability.sync();
+        let seal = file::write(&path, &label, columns, sync)?;
+        Ok(PendingSegment {
+            path,
+            label,
+            seal,
+            committed: false,
+        })
+    }
+
+    /// Whether [`StoredLayer::seal`] needs the first `tokens` tokens, which no segment ever has.
+    pub fn needs_sink(&self, tokens: u32) -> bool {
+        self.tail.lock().sink_tokens() < tokens
+    }
+
+    /// Puts a segment in the place of `replaced` and of the tokens before its end. `sink` has the first tokens, when
+    /// they are needed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; everything is as it was then.
+    pub fn seal(
+        &self,
+        mut segment: PendingSegment,
+        replaced: &[u64],
+        sink: Option<&Run<'_>>,
+    ) -> Result<(), StoreError> {
+        let _alive = self.collection.alive()?;
+        let mut batch = self.batch();
+        let label = &segment.label;
+        let row = SegmentRow {
+            start: label.start,
+            end: label.end,
+            meaning: label.meaning,
+            seal: segment.seal,
+        };
+        batch.put(&self.segment_key(label.segment), &row.encode())?;
+        self.delete_segments(&mut batch, replaced)?;
+        let fates = self.tail.lock().before(label.end);
+        let sink = match sink {
+            Some(sink) => {
+                let written = self.put_run(&mut batch, Place::Sink, sink)?;
+                vec![(Place::Sink, sink.tokens, written)]
+            }
+            None => vec![],
+        };
+        self.commit(batch, &sink, &fates)?;
+        segment.committed = true;
+        self.remove_segments(replaced);
+        Ok(())
+    }
+
+    /// Ends the layer at `length`, without the segments `dropped`. `unsealed` has the tokens of those that stay.
+    ///
+    /// # Errors
+    /// [`StoreError`]; everything is as it was then.
+    pub fn truncate(
+        &self,
+        length: u32,
+        dropped: &[u64],
+        unsealed: Option<&Run<'_>>,
+    ) -> Result<(), StoreError> {
+        let _alive = self.collection.alive()?;
+        let mut batch = self.batch();
+        self.delete_segments(&mut batch, dropped)?;
+        let mut fates = self.tail.lock().cut_at(length);
+        let mut came = vec![];
+        if let Some(run) = unsealed {
+            // All that is before it is in segments and in the sink's row.
+            fates.retain(|(place, _)| *place == Place::Sink);
+            fates.extend(self.tail.lock().all_runs());
+            let place = Place::Run(run.start);
+            came.push((place, run.tokens, self.put_run(&mut batch, place, run)?));
+        }
+        self.commit(batch, &came, &fates)?;
+        self.remove_segments(dropped);
+        Ok(())
+    }
+
+    /// The segments that the catalog has, in order of position.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a row is not as it was written.
+    pub fn segments(&self) -> Result<Vec<FoundSegment>, StoreError> {
+        let catalog = &self.collection.shared.catalog;
+        let mut found = vec![];
+        catalog.visit(Family::Segments, &self.prefix(), |key, value| {
+            let row = keys::segment(key).zip(SegmentRow::decode(value));
+            let ((_, number), row) = row.ok_or_else(|| catalog.damaged("the row of a segment"))?;
+            let name = SegmentName {
+                number,
+                start: row.start,
+                end: row.end,
+            };
+            found.push(FoundSegment {
+                name,
+                seal: row.seal,
+            });
+            Ok::<(), StoreError>(())
+        })??;
+        found.sort_by_key(|segment: &FoundSegment| segment.name.start);
+        Ok(found)
+    }
+
+    /// Maps a segment that was found, after comparing all of its checksums.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming the file and what of it is not as it was written.
+    pub fn open_segment(
+        &self,
+        segment: &FoundSegment,
+        meaning: u32,
+        schema: &Arc<Schema>,
+    ) -> Result<Columns, StoreError> {
+        let path = self.segment_path(segment.name.number);
+        let label = self.label(segment.name, meaning);
+        let columns = file::open(&path, &label, schema, segment.seal, Check::Checksums)?;
+        Ok(columns)
+    }
+
+    /// Shows the tokens that the catalog has, those of the sink first, then in order of position; a token may come twice.
+    /// One run is in memory at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a row or a file is not as it was written, or as `see` says.
+    pub fn replay<E: From<StoreError>>(
+        &self,
+        mut see: impl FnMut(Run<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let catalog = &self.collection.shared.catalog;
+        let visited = catalog.visit(Family::Tails, &self.prefix(), |key, value| {
+            let row = keys::tail(key).zip(TailRow::decode(value));
+            let ((_, place), row) = row.ok_or_else(|| {
+                StoreError::from(catalog.damaged("a row of tokens that no segment has"))
+            })?;
+            let start = match place {
+                Place::Sink => 0,
+                Place::Run(start) => start,
+            };
+            self.tail.lock().put(place, kept(row.tokens, &row));
+            run::read(self.collection.folder(), start, &row, &mut see)
+        });
+        visited.map_err(StoreError::from)?
+    }
+
+    /// Adds the row of a run to the batch, and writes its file where it has one.
+    fn put_run(
+        &self,
+        batch: &mut Batch<'_>,
+        place: Place,
+        run: &Run<'_>,
+    ) -> Result<Written, StoreError> {
+        let written = run.write(&self.collection)?;
+        let key = Key::tail(self.collection.generation, self.layer, place);
+        batch.put(&key, &written.value)?;
+        Ok(written)
+    }
+
+    /// Commits the batch with what becomes of other rows, and keeps the books. Rows that `came` replace those of their
+    /// places.
+    fn commit(
+        &self,
+        mut batch: Batch<'_>,
+        came: &[(Place, u32, Written)],
+        fates: &[(Place, Fate)],
+    ) -> Result<(), StoreError> {
+        let folder = self.collection.folder();
+        let committed = self
+            .put_fates(&mut batch, came, fates)
+            .and_then(|()| Ok(batch.commit(self.collection.durability == Durability::Power)?));
+        if let Err(error) = committed {
+            for number in came.iter().filter_map(|(_, _, written)| written.file) {
+                run::remove(folder, number);
+            }
+            return Err(error);
+        }
+        let mut tail = self.tail.lock();
+        let gone = tail.meet(fates);
+        for (place, tokens, Written { file, .. }) in came {
+            let (tokens, file) = (*tokens, *file);
+            tail.put(*place, Kept { tokens, file });
+        }
+        for number in gone {
+            run::remove(folder, number);
+        }
+        Ok(())
+    }
+
+    fn put_fates(
+        &self,
+        batch: &mut Batch<'_>,
+        came: &[(Place, u32, Written)],
+        fates: &[(Place, Fate)],
+    ) -> Result<(), StoreError> {
+        for (place, fate) in fates {
+            let key = Key::tail(self.collection.generation, self.layer, *place);
+            match fate {
+                Fate::Gone if came.iter().any(|(new, _, _)| new == place) => {}
+                Fate::Gone => batch.delete(&key)?,
+                Fate::Cut(tokens) => {
+                    let catalog = &self.collection.shared.catalog;
+                    let value = catalog.get(&key)?.unwrap_or_default();
+                    let row = TailRow::decode(&value);
+                    let row = row.ok_or_else(|| catalog.damaged("a row that is cut"))?;
+                    let row = TailRow {
+                        tokens: *tokens,
+                        ..row
+                    };
+                    batch.put(&key, &row.encode())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_segments(&self, batch: &mut Batch<'_>, numbers: &[u64]) -> Result<(), StoreError> {
+        for number in numbers {
+            batch.delete(&self.segment_key(*number))?;
+        }
+        Ok(())
+    }
+
+    /// Readers that have them mapped keep them until they are done. One that stays is nobody's, and goes at the next
+    /// start.
+    fn remove_segments(&self, numbers: &[u64]) {
+        for number in numbers {
+            let _ = fs_err::remove_file(self.segment_path(*number));
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        self.collection.shared.catalog.batch()
+    }
+
+    fn prefix(&self) -> Vec<u8> {
+        keys::of_layer(self.collection.generation, self.layer)
+    }
+
+    fn segment_key(&self, number: u64) -> Key {
+        Key::segment(self.collection.generation, self.layer, number)
+    }
+
+    fn segment_path(&self, number: u64) -> PathBuf {
+        segment_path(self.collection.folder(), self.layer, number)
+    }
+
+    fn label(&self, name: SegmentName, meaning: u32) -> Label {
+        Label {
+            collection: self.collection.name.clone(),
+            generation: self.collection.generation,
+            layer: self.layer,
+            segment: name.number,
+            start: name.start,
+            end: name.end,
+            meaning,
+        }
+    }
+}
+
+impl PendingSegment {
+    /// Maps it: the columns that were written, without a copy of them in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the system refuses.
+    pub fn map(&self, schema: &Arc<Schema>) -> Result<Columns, StoreError> {
+        let columns = file::open(&self.path, &self.label, schema, self.seal, Check::Frame)?;
+        Ok(columns)
+    }
+}
+
+impl Drop for PendingSegment {
+    fn drop(&mut self) {
+        if !self.committed {
+            // One that stays is nobody's, and goes at the next start.
+            let _ = fs_err::remove_file(&self.path);
+        }
+    }
+}
+
+fn kept(tokens: u32, row: &TailRow<'_>) -> Kept {
+    let file = match row.content {
+        crate::catalog::rows::TailContent::Inline(_) => None,
+        crate::catalog::rows::TailContent::File { number, .. } => Some(number),
+    };
+    Kept { tokens, file }
+}
+
+pub(super) fn segment_path(folder: &Path, layer: u32, number: u64) -> PathBuf {
+    folder.join(format!("{layer:04}-{number:016x}.arrow"))
+}

@@ -1,0 +1,161 @@
+//! What outlives the process: the collections of a data directory, each with its files and its rows of the catalog.
+//!
+//! | in the data directory | content |
+//! | --- | --- |
+//! | `catalog/` | RocksDB |
+//! | `collections/<generation>/` | files of one collection |
+//! | `…/<layer>-<segment>.arrow` | a segment |
+//! | `…/tail-<number>` | tokens that no segment has, of one large append |
+//!
+//! A file is made before the row that names it and removed after it: whatever stops the process in between leaves a file
+//! that no row names, which [`Store::sweep`] removes at the next start, and never a row without its file.
+//!
+//! Tokens of an append stand in the row itself, or from [`INLINE_BYTES`] on in a file of their own that the row names:
+//! RocksDB writes a value to its log and again to its table, with a checksum that is slow where SSE 4.2 may not be
+//! assumed, and a file is written once.
+//!
+//! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`].
+
+mod collection;
+mod durability;
+mod error;
+mod layer;
+mod run;
+mod sweep;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use collection::{FoundCollection, StoredCollection};
+pub use durability::Durability;
+pub use error::{Remedy, StoreError};
+pub use layer::{FoundSegment, PendingSegment, SegmentName, StoredLayer};
+pub use run::Run;
+pub use sweep::Swept;
+
+use fs_err::File;
+
+use crate::DataDir;
+use crate::catalog::Catalog;
+use crate::catalog::keys::{self, Family, Key};
+use crate::catalog::rows::CollectionRow;
+
+/// From how many bytes on an append has a file of its own.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// The collections on disk. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    catalog: Catalog,
+    /// `collections/`.
+    folder: PathBuf,
+    /// Of the next file of tokens: the boot epoch above a count.
+    next_file: AtomicU64,
+}
+
+impl Store {
+    /// Opens what is in the data directory, or begins it. Rows are checked; files are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog is a newer build's or damaged, or the system refuses.
+    pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
+        let folder = dir.path().join("collections");
+        make_folder(&folder)?;
+        let catalog = Catalog::open(&dir.path().join("catalog"))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                catalog,
+                folder,
+                next_file: AtomicU64::new(dir.boot_epoch() << 32),
+            }),
+        })
+    }
+
+    /// Begins a collection. When this returns, it is there after a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the system refuses; the collection is not there then.
+    pub fn create(
+        &self,
+        generation: u64,
+        name: &str,
+        durability: Durability,
+        record: Vec<u8>,
+    ) -> Result<Arc<StoredCollection>, StoreError> {
+        let stored = StoredCollection::new(&self.shared, generation, name.to_owned(), durability);
+        make_folder(stored.folder())?;
+        if durability == Durability::Power {
+            let synced = File::open(&self.shared.folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| StoreError::io(&self.shared.folder, source))?;
+        }
+        let row = CollectionRow {
+            durability: durability.number(),
+            name: name.to_owned(),
+            record,
+        };
+        let mut batch = self.shared.catalog.batch();
+        batch.put(&Key::collection(generation), &row.encode())?;
+        batch.commit(durability == Durability::Power)?;
+        Ok(Arc::new(stored))
+    }
+
+    /// Every collection that there is, in order of generation.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a row is not as it was written.
+    pub fn collections(&self) -> Result<Vec<FoundCollection>, StoreError> {
+        let mut found = vec![];
+        let catalog = &self.shared.catalog;
+        catalog.visit(Family::Collections, &[], |key, value| {
+            let row = CollectionRow::decode(value);
+            let known = keys::generation(key)
+                .zip(row)
+                .and_then(|(generation, row)| {
+                    Some((generation, Durability::of_number(row.durability)?, row))
+                });
+            let (generation, durability, CollectionRow { name, record, .. }) =
+                known.ok_or_else(|| catalog.damaged("a row of a collection"))?;
+            let stored = StoredCollection::new(&self.shared, generation, name, durability);
+            found.push(FoundCollection {
+                record,
+                stored: Arc::new(stored),
+            });
+            Ok::<(), StoreError>(())
+        })??;
+        Ok(found)
+    }
+
+    /// Removes the files that no row names. Nobody may be storing meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog cannot be read; a file that cannot be removed stays.
+    pub fn sweep(&self) -> Result<Swept, StoreError> {
+        sweep::sweep(&self.shared)
+    }
+}
+
+impl Shared {
+    fn next_file(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A folder for its user alone; one that is there already is as good.
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io(path, error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! Tokens in a row: how they are written, inline or to a file, and read back.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use fs_err::{File, OpenOptions};
+
+use super::{INLINE_BYTES, StoreError, StoredCollection};
+use crate::catalog::rows::{TailContent, TailRow};
+use crate::segment::file::Sync;
+
+/// Some tokens with neighbouring positions.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Of the first.
+    pub start: u32,
+    /// How many.
+    pub tokens: u32,
+    /// Each has all tokens, one after the other, as many bytes each.
+    pub planes: &'a [&'a [u8]],
+}
+
+/// A run as a row of the catalog, and the file that has its tokens where they are not in the row.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) value: Vec<u8>,
+    pub(super) file: Option<u64>,
+}
+
+impl Run<'_> {
+    fn bytes(&self) -> usize {
+        self.planes.iter().map(|plane| plane.len()).sum()
+    }
+
+    /// Makes the row, and the file where there is one.
+    pub(super) fn write(&self, to: &StoredCollection) -> Result<Written, StoreError> {
+        let tokens = self.tokens.max(1) as usize;
+        let row_bytes = self
+            .planes
+            .iter()
+            .map(|plane| (plane.len() / tokens) as u32);
+        let row = |content| TailRow {
+            tokens: self.tokens,
+            stored: self.tokens,
+            row_bytes: row_bytes.clone().collect(),
+            content,
+        };
+        if self.bytes() < INLINE_BYTES {
+            let inline = self.planes.concat();
+            let value = row(TailContent::Inline(&inline)).encode();
+            return Ok(Written { value, file: None });
+        }
+        let number = to.shared.next_file();
+        let path = path_of(to.folder(), number);
+        let checksum = match self.write_file(&path, to.durability.sync()) {
+            Ok(checksum) => checksum,
+            Err(source) => {
+                remove(to.folder(), number);
+                return Err(StoreError::io(&path, source));
+            }
+        };
+        Ok(Written {
+            value: row(TailContent::File { number, checksum }).encode(),
+            file: Some(number),
+        })
+    }
+
+    /// Writes the planes one after the other; returns their checksum.
+    fn write_file(&self, path: &Path, sync: Sync) -> std::io::Result<u32> {
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut checksum = 0;
+        for plane in self.planes {
+            file.write_all(plane)?;
+            checksum = crc32c::crc32c_append(checksum, plane);
+        }
+        if sync == Sync::Device {
+            file.sync_all()?;
+            if let Some(folder) = path.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok(checksum)
+    }
+}
+
+/// Shows the tokens of a row.
+pub(super) fn read<E: From<StoreError>>(
+    folder: &Path,
+    start: u32,
+    row: &TailRow<'_>,
+    see: impl FnOnce(Run<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    match row.content {
+        TailContent::Inline(bytes) => see_planes(start, row, bytes, see),
+        TailContent::File { number, checksum } => {
+            let path = path_of(folder, number);
+            let bytes = fs_err::read(&path).map_err(|source| StoreError::io(&path, source))?;
+            let damaged = |what| {
+                let path = path.clone();
+                StoreError::Damaged { path, what }
+            };
+            if bytes.len() as u64 != row.stored_bytes() {
+                let what = format!("{} bytes: expected {}", bytes.len(), row.stored_bytes());
+                return Err(damaged(what).into());
+            }
+            let got = crc32c::crc32c(&bytes);
+            if got != checksum {
+                let what = format!("its checksum is {got:08x}: expected {checksum:08x}");
+                return Err(damaged(what).into());
+            }
+            see_planes(start, row, &bytes, see)
+        }
+    }
+}
+
+/// `bytes` has all planes of the row, as the caller has checked.
+fn see_planes<E>(
+    start: u32,
+    row: &TailRow<'_>,
+    mut bytes: &[u8],
+    see: impl FnOnce(Run<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let planes: Vec<&[u8]> = row
+        .row_bytes
+        .iter()
+        .map(|row_bytes| {
+            let (plane, rest) = bytes.split_at(*row_bytes as usize * row.stored as usize);
+            bytes = rest;
+            &plane[..*row_bytes as usize * row.tokens as usize]
+        })
+        .collect();
+    see(Run {
+        start,
+        tokens: row.tokens,
+        planes: &planes,
+    })
+}
+
+/// Removes the file of a row that is gone, or never came. One that stays is nobody's, and removed at the next start.
+pub(super) fn remove(folder: &Path, number: u64) {
+    let _ = fs_err::remove_file(path_of(folder, number));
+}
+
+pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("tail-{number:016x}"))
+}

@@ -1,0 +1,99 @@
+//! Removing what a process left behind when it was stopped between a file and its row.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::collection::folder_of;
+use super::layer::segment_path;
+use super::run::path_of;
+use super::{Shared, StoreError};
+use crate::catalog::keys::{self, Family};
+use crate::catalog::rows::{TailContent, TailRow};
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Files, or folders of deleted collections.
+    pub removed: u64,
+    /// Of the files.
+    pub bytes: u64,
+}
+
+/// Keeps the names of one collection's files in memory at a time.
+pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
+    let mut generations = HashSet::new();
+    shared.catalog.visit(
+        Family::Collections,
+        &[],
+        |key, _| -> Result<(), StoreError> {
+            generations.extend(keys::generation(key));
+            Ok(())
+        },
+    )??;
+    let known: HashSet<OsString> = generations
+        .iter()
+        .filter_map(|generation| name(&folder_of(&shared.folder, *generation)))
+        .collect();
+    let mut swept = Swept::default();
+    for (path, file_name) in entries(&shared.folder)? {
+        if !known.contains(&file_name) && fs_err::remove_dir_all(&path).is_ok() {
+            swept.removed += 1;
+        }
+    }
+    for generation in generations {
+        sweep_collection(shared, generation, &mut swept)?;
+    }
+    Ok(swept)
+}
+
+fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Result<(), StoreError> {
+    let folder = folder_of(&shared.folder, generation);
+    let prefix = keys::of_collection(generation);
+    let mut named = HashSet::new();
+    let see_segment = |key: &[u8], _: &[u8]| -> Result<(), StoreError> {
+        if let Some((layer, segment)) = keys::segment(key) {
+            named.extend(name(&segment_path(&folder, layer, segment)));
+        }
+        Ok(())
+    };
+    shared
+        .catalog
+        .visit(Family::Segments, &prefix, see_segment)??;
+    let see_tail = |_: &[u8], value: &[u8]| -> Result<(), StoreError> {
+        let content = TailRow::decode(value).map(|row| row.content);
+        if let Some(TailContent::File { number, .. }) = content {
+            named.extend(name(&path_of(&folder, number)));
+        }
+        Ok(())
+    };
+    shared.catalog.visit(Family::Tails, &prefix, see_tail)??;
+    for (path, file_name) in entries(&folder)? {
+        if named.contains(&file_name) {
+            continue;
+        }
+        let bytes = fs_err::metadata(&path).map_or(0, |found| found.len());
+        if fs_err::remove_file(&path).is_ok() {
+            swept.removed += 1;
+            swept.bytes += bytes;
+        }
+    }
+    Ok(())
+}
+
+/// Paths and names in a folder; none when there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<(std::path::PathBuf, OsString)>, StoreError> {
+    let failed = |source| StoreError::io(folder, source);
+    let found = match fs_err::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        found => found.map_err(failed)?,
+    };
+    found
+        .map(|entry| entry.map(|entry| (entry.path(), entry.file_name())))
+        .collect::<Result<_, _>>()
+        .map_err(failed)
+}
+
+fn name(path: &Path) -> Option<OsString> {
+    path.file_name().map(OsString::from)
+}
