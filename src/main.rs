@@ -9,9 +9,10 @@ use wavekv::clock::Clock;
 use wavekv::config::{self, ConfigError, Loaded, Settings};
 use wavekv::engine::{Engine, EngineSettings};
 use wavekv::index::kinds;
-use wavekv::model::{BootEpoch, Error, IndexKind, IndexParameters, Invalid, Mode};
+use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
 use wavekv::service::{ServeError, Server, ServerSettings};
 use wavekv::telemetry;
+use wavekv_storage::store::{Store, StoreError};
 use wavekv_storage::{DataDir, DataDirError};
 
 /// Why the daemon did not start, or stopped by itself. Each is a sentence that names the setting or path.
@@ -23,6 +24,8 @@ enum Failure {
     Telemetry(#[from] telemetry::TelemetryError),
     #[error("data_dir: {0}")]
     DataDir(#[from] DataDirError),
+    #[error("data_dir: {0}")]
+    Store(#[from] StoreError),
     #[error("setting {0}")]
     Setting(#[from] Invalid),
     #[error(transparent)]
@@ -58,9 +61,12 @@ fn run() -> Result<(), Failure> {
     }
     telemetry::init(&settings.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
+    // RocksDB makes its files as readable as this lets it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let data_dir = DataDir::open(&settings.data_dir)?;
+    let store = Store::open(&data_dir)?;
     let epoch = BootEpoch(data_dir.boot_epoch());
-    let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start())?;
+    let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start(), store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -111,6 +117,11 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
             .checked()
             .and_then(kinds::available)
             .map_err(|invalid| invalid.within("index"))?,
+        durability: match settings.storage.durability {
+            config::Durability::None => Durability::None,
+            config::Durability::Process => Durability::Process,
+            config::Durability::Power => Durability::Power,
+        },
         mode: Mode::adaptive(settings.attend.target_error as f32)?,
         audit_share: settings.audit.share,
         max_collections: settings.limits.max_collections as usize,

@@ -66,6 +66,7 @@ impl Layer {
             IndexParameters::DEFAULT,
             Kernels::detect(),
             Budget::new(Bytes(16 << 30)),
+            None,
         );
         let collection = collection.expect("a schema");
         let layer = collection.layer(LayerId(0)).expect("a layer");

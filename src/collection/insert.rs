@@ -1,4 +1,4 @@
-//! Insert: check, compare with what is stored, append. All or nothing.
+//! Insert: check, compare with what is stored, log, append. All or nothing.
 
 use wavekv_kernels::convert::{self, BadNumbers};
 
@@ -22,7 +22,7 @@ impl Layer {
     /// # Errors
     /// With nothing stored: `InvalidArgument` for wrong lengths, NaN, infinity and magnitudes over the limit; `OutOfRange` when `new` begins after
     /// the layer's end or would pass `longest`; `AlreadyExists` when stored tokens differ; `ResourceExhausted` when the
-    /// memory budget has no room.
+    /// memory budget or the disk has no room; `Unavailable` when the disk does not work.
     pub fn insert(&self, new: &NewTokens, longest: u32) -> Result<Inserted, Error> {
         check_content(&self.fixed.geometry, new)?;
         let _turn = self.writer();
@@ -39,6 +39,7 @@ impl Layer {
         }
         let rest = without_first(&self.fixed.geometry, new, stored.tokens());
         let blocks = filled_blocks(&self.fixed, before.steady.new_cells(rest.range()), &rest)?;
+        self.log_insert(&rest)?;
         // Let go of the last block, or appending would have to copy it.
         drop(before);
         self.swap(|state| state.steady.append(&self.fixed.geometry, &rest, blocks));

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use wavekv_storage::store::StoredLayer;
 
 use crate::collection::Fixed;
 use crate::collection::audited::{AuditSize, Audited};
@@ -20,6 +21,8 @@ pub struct Layer {
     pub(super) fixed: Arc<Fixed>,
     kind: LayerKind,
     pub(super) layout: Layout,
+    /// Where it is on disk, if it is; changed by the writer.
+    pub(super) stored: Option<StoredLayer>,
     writer: Mutex<()>,
     state: RwLock<Snapshot>,
     pub(super) audited: Arc<Audited>,
@@ -72,7 +75,7 @@ impl LayerSize {
 }
 
 impl Layer {
-    pub(super) fn new(fixed: Arc<Fixed>, kind: LayerKind) -> Self {
+    pub(super) fn new(fixed: Arc<Fixed>, kind: LayerKind, stored: Option<StoredLayer>) -> Self {
         let layout = Layout::new(&fixed.parameters, kind);
         let state = Snapshot {
             fixed: Arc::clone(&fixed),
@@ -84,6 +87,7 @@ impl Layer {
             fixed,
             kind,
             layout,
+            stored,
             writer: Mutex::new(()),
             state: RwLock::new(state),
             audited: Arc::default(),

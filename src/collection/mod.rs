@@ -1,6 +1,7 @@
 //! One sequence's KV cache: layers of steady tokens and sealed segments, and what is done with them.
 //!
-//! Readers work on immutable snapshots; each layer has one writer at a time; no lock is held across a kernel. An attend
+//! Readers work on immutable snapshots; each layer has one writer at a time; no lock is held across a kernel. Every change
+//! is on disk before anybody sees it. An attend
 //! is plan, fetch, compute, merge: the index plans, this room finds the bytes and runs the kernels. It must not know
 //! other collections, threads, the clock or the wire.
 //!
@@ -15,7 +16,10 @@ pub mod fetch;
 mod gather;
 pub mod insert;
 pub mod layer;
+mod persist;
+pub mod record;
 mod refusal;
+mod restore;
 mod seal;
 mod search;
 mod steady;
@@ -26,6 +30,7 @@ use std::sync::Arc;
 use wavekv_kernels::Kernels;
 use wavekv_storage::Budget;
 use wavekv_storage::segment::Schema;
+use wavekv_storage::store::{self, StoredCollection};
 
 pub use self::attend::Attended;
 pub use self::audited::{AuditSize, AuditedHead};
@@ -34,9 +39,10 @@ pub use self::fetch::{Fetched, What};
 pub use self::insert::Inserted;
 pub use self::layer::{Layer, LayerSize, Snapshot};
 pub use self::seal::{PartEnd, Sealed, Sealing, Workbench};
+use crate::index::build::Builder;
 use crate::index::schema;
 use crate::model::{
-    CollectionName, Error, ErrorKind, Generation, Geometry, IndexParameters, LayerId,
+    CollectionName, Durability, Error, ErrorKind, Generation, Geometry, IndexParameters, LayerId,
 };
 
 /// What every layer of a collection needs to know.
@@ -54,6 +60,18 @@ pub struct Fixed {
     pub schema: Arc<Schema>,
 }
 
+impl Fixed {
+    /// What builds its segments.
+    fn builder(&self) -> Builder {
+        Builder {
+            kernels: self.kernels,
+            schema: Arc::clone(&self.schema),
+            parameters: self.parameters,
+            budget: self.budget.clone(),
+        }
+    }
+}
+
 /// The KV cache of one sequence.
 #[derive(Debug)]
 pub struct Collection {
@@ -61,10 +79,14 @@ pub struct Collection {
     generation: Generation,
     fixed: Arc<Fixed>,
     layers: Vec<Layer>,
+    /// Where it is on disk, if it is.
+    stored: Option<Arc<StoredCollection>>,
+    /// Why none of its tokens can be had.
+    refusal: Option<Error>,
 }
 
 impl Collection {
-    /// An empty collection of a checked geometry.
+    /// An empty collection of a checked geometry; without a place on disk it ends with the process.
     ///
     /// # Errors
     /// `Internal` when the geometry has no schema.
@@ -75,6 +97,7 @@ impl Collection {
         parameters: IndexParameters,
         kernels: Kernels,
         budget: Budget,
+        stored: Option<Arc<StoredCollection>>,
     ) -> Result<Self, Error> {
         let schema = schema::schema(&geometry, parameters.kind).map_err(Error::internal)?;
         let fixed = Arc::new(Fixed {
@@ -84,15 +107,32 @@ impl Collection {
             budget,
             schema,
         });
-        let kinds = fixed.geometry.layers.iter();
+        let kinds = fixed.geometry.layers.iter().enumerate();
         let layers = kinds
-            .map(|kind| Layer::new(Arc::clone(&fixed), *kind))
+            .map(|(layer, kind)| {
+                let stored = stored.as_ref().map(|stored| stored.layer(layer as u32));
+                Layer::new(Arc::clone(&fixed), *kind, stored)
+            })
             .collect();
         Ok(Self {
             name,
             generation,
             fixed,
             layers,
+            stored,
+            refusal: None,
+        })
+    }
+
+    /// Removes what is on disk of it; from then on nothing is stored in it.
+    ///
+    /// # Errors
+    /// `NotFound` when that was done before; `Unavailable` or `ResourceExhausted` when the disk refuses: then it is there
+    /// as it was.
+    pub fn delete_stored(&self) -> Result<(), Error> {
+        self.stored.as_ref().map_or(Ok(()), |stored| {
+            stored.delete()?;
+            Ok(())
         })
     }
 
@@ -111,6 +151,20 @@ impl Collection {
         &self.fixed.geometry
     }
 
+    /// What its acknowledgements promise.
+    pub fn durability(&self) -> Durability {
+        match self.stored.as_ref().map(|stored| stored.durability()) {
+            None => Durability::None,
+            Some(store::Durability::Process) => Durability::Process,
+            Some(store::Durability::Power) => Durability::Power,
+        }
+    }
+
+    /// Why none of its tokens can be had, when that is so.
+    pub fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
+    }
+
     /// How it is indexed.
     pub fn parameters(&self) -> &IndexParameters {
         &self.fixed.parameters
@@ -124,8 +178,11 @@ impl Collection {
     /// One layer.
     ///
     /// # Errors
-    /// `NotFound` when the geometry has no such layer.
+    /// `NotFound` when the geometry has no such layer; when nothing of the collection can be had, why.
     pub fn layer(&self, layer: LayerId) -> Result<&Layer, Error> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
         self.layers.get(layer.index()).ok_or_else(|| {
             let layers = self.layers.len();
             let message = format!(

@@ -1,6 +1,7 @@
 //! Sentences of refusal that more than one operation says, and how the rooms below become errors.
 
 use wavekv_storage::segment::SegmentError;
+use wavekv_storage::store::{Remedy, StoreError};
 use wavekv_storage::{BudgetExceeded, Shortage};
 
 use crate::index::build::BuildError;
@@ -24,6 +25,24 @@ impl From<BudgetExceeded> for Error {
              request was stored"
         );
         Self::new(ErrorKind::ResourceExhausted, message)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let (kind, what_of_it) = match error.remedy() {
+            Remedy::Space => (
+                ErrorKind::ResourceExhausted,
+                "; nothing of this request was stored, expected room on the disk",
+            ),
+            Remedy::Repair => (
+                ErrorKind::Unavailable,
+                "; nothing of this request was stored, expected the disk to work",
+            ),
+            Remedy::Restore => (ErrorKind::DataLoss, ""),
+            Remedy::Gone => (ErrorKind::NotFound, ""),
+        };
+        Self::new(kind, format!("data_dir: {error}{what_of_it}"))
     }
 }
 

@@ -9,6 +9,7 @@ use wavekv_kernels::Matrix;
 use wavekv_storage::Bytes;
 
 use crate::collection::layer::{Layer, Snapshot};
+use crate::collection::persist::Persisted;
 use crate::index::Segment;
 use crate::index::build::{Build, Builder, Built, HeadBuild, HeadTokens};
 use crate::model::{Error, KvHead, SegmentId, TokenRange};
@@ -124,7 +125,8 @@ impl Layer {
     /// Puts a segment in place once all of its parts are back.
     ///
     /// # Errors
-    /// `ResourceExhausted` when the memory budget had no room; the layer stays as it is, and its tail exact.
+    /// `ResourceExhausted` when the memory budget or the disk had no room, `Unavailable` when the disk does not work; the
+    /// layer stays as it is, and its tail exact.
     pub fn conclude(&self, id: SegmentId, sealing: &Sealing) -> Result<Sealed, Error> {
         let range = sealing.range;
         let made = std::mem::replace(&mut sealing.progress.lock().made, Made::Discarded);
@@ -134,12 +136,16 @@ impl Layer {
             Made::Failed(error) => return Err(error),
             Made::Whole(None) | Made::Discarded => return Ok(Sealed::Discarded),
         };
+        let Persisted { built, file } = self.persist(id, range, built)?;
         let segment = Arc::new(Segment::new(id, range, &self.fixed.geometry, built));
         let _turn = self.writer();
+        let now = self.snapshot();
+        if now.uncut < range.end {
+            return Ok(Sealed::Discarded);
+        }
+        self.log_seal(&now, range, file)?;
+        drop(now);
         Ok(self.swap(|state| {
-            if state.uncut < range.end {
-                return Sealed::Discarded;
-            }
             let count = state.segments.len();
             let kept = state
                 .segments
@@ -160,12 +166,7 @@ impl Layer {
 
 impl Sealing {
     fn new(before: Snapshot, range: TokenRange) -> Result<Self, Error> {
-        let builder = Builder {
-            kernels: before.fixed.kernels,
-            schema: Arc::clone(&before.fixed.schema),
-            parameters: before.fixed.parameters,
-            budget: before.fixed.budget.clone(),
-        };
+        let builder = before.fixed.builder();
         let heads = before.geometry().kv_heads;
         let (parts, made) = if builder.parameters.kind.has_clusters() {
             let build = Build::new(builder.clone(), range, heads as usize)?;
@@ -347,7 +348,15 @@ mod tests {
         let name = CollectionName::new("", "c").unwrap();
         let budget = Budget::new(Bytes(1 << 30));
         let kernels = Kernels::detect();
-        let made = Collection::new(name, Generation(1), geometry, parameters, kernels, budget);
+        let made = Collection::new(
+            name,
+            Generation(1),
+            geometry,
+            parameters,
+            kernels,
+            budget,
+            None,
+        );
         let collection = made.unwrap();
         let bytes = |salt: u32| -> Vec<u8> {
             let numbers = (0..TOKENS * HEADS * DIM).map(|i| {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::collection::block::Block;
 use crate::collection::fetch::{Fetched, What};
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::steady::filled_blocks;
@@ -13,8 +12,8 @@ impl Layer {
     /// Drops the tokens from `length` on; a layer that is not longer stays as it is. Returns the layer's length.
     ///
     /// # Errors
-    /// `ResourceExhausted` when the memory budget has no room for the tokens of a segment that is cut; nothing is
-    /// dropped then.
+    /// `ResourceExhausted` when the memory budget has no room for the tokens of a segment that is cut, or the disk is
+    /// full; `Unavailable` when the disk does not work. Nothing is dropped then.
     pub fn truncate(&self, length: u32) -> Result<u32, Error> {
         let _turn = self.writer();
         let before = self.snapshot();
@@ -23,6 +22,7 @@ impl Layer {
         }
         let [_, tail] = before.steady.ranges();
         if length <= self.layout.sink_end() || length >= tail.start {
+            self.log_truncation(&before, length, None)?;
             self.swap(|state| {
                 state.steady.truncate(length);
                 state.keep_segments_before(length, length);
@@ -30,7 +30,9 @@ impl Layer {
             return Ok(length);
         }
         let tail = TokenRange::new(before.kept_segments_end(length), length);
-        let blocks = before.unsealed(tail)?;
+        let tokens = before.unsealed(tail)?;
+        let blocks = filled_blocks(&self.fixed, before.steady.tail_cells(tail), &tokens)?;
+        self.log_truncation(&before, length, Some(&tokens))?;
         self.swap(|state| {
             state.steady.replace_tail(tail, blocks);
             state.keep_segments_before(tail.start, length);
@@ -47,20 +49,15 @@ impl Snapshot {
             .unwrap_or_else(|| self.steady.sink_end())
     }
 
-    /// Blocks with the tokens of `tail`, which segments have now.
-    fn unsealed(&self, tail: TokenRange) -> Result<Vec<Arc<Block>>, Error> {
+    /// The tokens of `tail`, which segments have now.
+    fn unsealed(&self, tail: TokenRange) -> Result<NewTokens, Error> {
         let Fetched { keys, values, .. } = self.fetch(What::Range(tail))?;
-        let tokens = NewTokens {
+        Ok(NewTokens {
             start: tail.start,
             tokens: tail.tokens(),
             keys: keys.into(),
             values: values.into(),
-        };
-        Ok(filled_blocks(
-            &self.fixed,
-            self.steady.tail_cells(tail),
-            &tokens,
-        )?)
+        })
     }
 
     /// Forgets the segments that have tokens from `end` on, and remembers that the layer was cut to `length`.

@@ -9,7 +9,7 @@ use toml_example::TomlExample;
 use super::check::{Checks, Failure};
 use super::{
     AttendSettings, AuditSettings, ComputeSettings, ConfigError, GrpcSettings, IndexSettings,
-    LimitSettings, LogSettings, MemorySettings,
+    LimitSettings, LogSettings, MemorySettings, StorageSettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -33,6 +33,10 @@ pub struct Settings {
     /// Memory.
     #[toml_example(nesting)]
     pub memory: MemorySettings,
+
+    /// The disk.
+    #[toml_example(nesting)]
+    pub storage: StorageSettings,
 
     /// Threads.
     #[toml_example(nesting)]
@@ -67,6 +71,7 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(10),
             grpc: GrpcSettings::default(),
             memory: MemorySettings::default(),
+            storage: StorageSettings::default(),
             compute: ComputeSettings::default(),
             index: IndexSettings::default(),
             attend: AttendSettings::default(),

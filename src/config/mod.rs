@@ -35,6 +35,7 @@ mod memory;
 mod notation;
 #[cfg(feature = "faiss")]
 mod openmp;
+mod storage;
 
 pub use attend::AttendSettings;
 pub use audit::AuditSettings;
@@ -49,3 +50,4 @@ pub use log::{LogFormat, LogSettings};
 pub use memory::MemorySettings;
 #[cfg(feature = "faiss")]
 pub use openmp::single_openmp_thread;
+pub use storage::{Durability, StorageSettings};

@@ -25,7 +25,7 @@ pub struct ClusteringSize {
     pub merged: u64,
     /// Built and thrown away, because a truncation or deletion came first.
     pub discarded: u64,
-    /// Not built, for want of memory.
+    /// Not built, for want of memory or disk.
     pub failed: u64,
     /// Layers that wait for a thread or have one.
     pub waiting: u64,
@@ -98,12 +98,16 @@ struct Forced {
 }
 
 impl Background {
-    /// `threads` of them, 0 for one a core.
-    pub(super) fn start(threads: usize) -> Result<Self, Error> {
+    /// `threads` of them, 0 for one a core. Segments are numbered from after `last_segment`, which no earlier start has come
+    /// to.
+    pub(super) fn start(threads: usize, last_segment: u64) -> Result<Self, Error> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads };
         let mut background = Self {
-            shared: Arc::default(),
+            shared: Arc::new(Shared {
+                segments: AtomicU64::new(last_segment),
+                ..Shared::default()
+            }),
             threads: vec![],
         };
         for thread in 0..threads {
@@ -378,7 +382,15 @@ mod tests {
         let name = CollectionName::new("", "c").unwrap();
         let budget = Budget::new(Bytes(1 << 30));
         let kernels = Kernels::detect();
-        let made = Collection::new(name, Generation(1), geometry, parameters, kernels, budget);
+        let made = Collection::new(
+            name,
+            Generation(1),
+            geometry,
+            parameters,
+            kernels,
+            budget,
+            None,
+        );
         let collection = Arc::new(made.unwrap());
         let numbers = (0..TOKENS * 8 * 64).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u16);
         let bytes: Vec<u8> = numbers
@@ -393,7 +405,7 @@ mod tests {
         };
         layer.insert(&new, u32::MAX).unwrap();
 
-        let background = Background::start(2).unwrap();
+        let background = Background::start(2, 0).unwrap();
         background.schedule(&collection, LayerId(0));
         loop {
             let queue = background.shared.queue.lock();
@@ -412,7 +424,7 @@ mod tests {
         assert!(layer.snapshot().segments().is_empty());
 
         // Nothing of it is left behind: the next one builds the segment.
-        let background = Background::start(2).unwrap();
+        let background = Background::start(2, 0).unwrap();
         let done = background.force(&collection, LayerId(0), TOKENS);
         done.blocking_recv().unwrap().unwrap();
         assert_eq!(background.size().waiting, 0);

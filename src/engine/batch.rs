@@ -145,6 +145,9 @@ impl Engine {
     /// `OutOfRange` when no layer is as long; `ResourceExhausted` when the memory budget has no room to cut a segment:
     /// then layers may have been cut or not, and the call can be repeated.
     pub fn truncate(&self, collection: &Arc<Collection>, length: u32) -> Result<Vec<u32>, Error> {
+        if let Some(refusal) = collection.refusal() {
+            return Err(refusal.clone());
+        }
         let longest = collection.layer_lengths().into_iter().max().unwrap_or(0);
         if length > longest {
             let message = format!(
@@ -197,7 +200,7 @@ impl Engine {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    fn cluster_if_due(&self, collection: &Arc<Collection>, layer: LayerId) {
+    pub(super) fn cluster_if_due(&self, collection: &Arc<Collection>, layer: LayerId) {
         if collection.layer(layer).is_ok_and(Layer::wants_sealing) {
             self.background.schedule(collection, layer);
         }

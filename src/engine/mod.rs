@@ -1,13 +1,15 @@
-//! The many: every collection of the daemon, the threads that compute, and the clustering in the background.
+//! The many: every collection of the daemon, the threads that compute, the clustering in the background, and the start
+//! that opens what the last process left.
 //!
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
-//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`] and `audits.rs`.
+//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `audits.rs` and `recovery.rs`.
 
 mod audits;
 pub mod background;
 pub mod batch;
 mod pool;
+mod recovery;
 mod registry;
 pub mod sizes;
 
@@ -15,16 +17,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_kernels::{Isa, Kernels};
+use wavekv_storage::store::{self, Store};
 use wavekv_storage::{Budget, Bytes};
 
 use self::audits::Audits;
 use self::background::Background;
 use self::pool::ComputePool;
+use self::recovery::Recovery;
 use self::registry::Registry;
 use crate::clock::Clock;
-use crate::collection::Collection;
+use crate::collection::{Collection, record};
 use crate::index::audit::Seed;
-use crate::model::{BootEpoch, CollectionName, Error, Generation, Geometry, IndexParameters, Mode};
+use crate::model::{
+    BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, Mode,
+};
 
 /// What the engine is given at start; plain values.
 #[derive(Clone, Debug)]
@@ -37,6 +43,8 @@ pub struct EngineSettings {
     pub background_threads: usize,
     /// Where a creator does not say.
     pub parameters: IndexParameters,
+    /// Where a creator does not say.
+    pub durability: Durability,
     /// Where a call does not say.
     pub mode: Mode,
     /// Of the answers, audited unasked: 0 to 1.
@@ -55,6 +63,8 @@ pub struct Engine {
     clock: Clock,
     kernels: Kernels,
     budget: Budget,
+    store: Store,
+    recovery: Recovery,
     registry: Registry,
     created: AtomicU64,
     pool: ComputePool,
@@ -63,26 +73,31 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without collections; its threads run until it is dropped.
+    /// An engine that knows the collections of `store` and has opened none: [`Engine::open_collections`] does. Its threads
+    /// run until it is dropped.
     ///
     /// # Errors
-    /// `Internal` when the system gives no threads.
+    /// `DataLoss` when a collection's record is damaged or a newer build's; `Internal` when the system gives no threads.
     pub fn start(
         settings: EngineSettings,
         boot_epoch: BootEpoch,
         clock: Clock,
+        store: Store,
     ) -> Result<Arc<Self>, Error> {
         let kernels = Kernels::detect();
         tracing::info!(isa = %kernels.isa(), "kernels chosen");
+        let budget = Budget::new(Bytes(settings.memory_budget));
         Ok(Arc::new(Self {
             boot_epoch,
             clock,
             kernels,
-            budget: Budget::new(Bytes(settings.memory_budget)),
+            recovery: Recovery::of(&store, kernels, &budget)?,
+            budget,
+            store,
             registry: Registry::new(settings.max_collections),
             created: AtomicU64::new(0),
             pool: ComputePool::start(settings.threads)?,
-            background: Background::start(settings.background_threads)?,
+            background: Background::start(settings.background_threads, boot_epoch.0 << 32)?,
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
             settings,
         }))
@@ -115,21 +130,45 @@ impl Engine {
         self.pool.run(move || work(&engine)).await
     }
 
-    /// Makes an empty collection.
+    /// Makes an empty collection, on disk first. Call it on the compute pool.
     ///
     /// # Errors
-    /// `AlreadyExists` when the name is taken, `ResourceExhausted` when there are too many collections.
+    /// `AlreadyExists` when the name is taken, `ResourceExhausted` when there are too many collections or the disk is full,
+    /// `Unavailable` when the disk does not work.
     pub fn create(
         &self,
         name: CollectionName,
         geometry: Geometry,
         parameters: IndexParameters,
+        durability: Durability,
     ) -> Result<Arc<Collection>, Error> {
+        self.registry.check_free(&name)?;
         let generation = self.next_generation();
         let budget = self.budget.clone();
-        let collection =
-            Collection::new(name, generation, geometry, parameters, self.kernels, budget)?;
-        self.registry.add(Arc::new(collection))
+        let stored = match durability {
+            Durability::None => None,
+            Durability::Process => Some(store::Durability::Process),
+            Durability::Power => Some(store::Durability::Power),
+        };
+        let stored = stored.map(|durability| {
+            let record = record::encode(&name, &geometry, &parameters)?;
+            let label = name.to_string();
+            let stored = self.store.create(generation.0, &label, durability, record);
+            Ok::<_, Error>(stored?)
+        });
+        let collection = Arc::new(Collection::new(
+            name,
+            generation,
+            geometry,
+            parameters,
+            self.kernels,
+            budget,
+            stored.transpose()?,
+        )?);
+        self.registry.add(Arc::clone(&collection)).inspect_err(|_| {
+            // Another has just taken the name. What stays of this one is removed at the next start.
+            let _ = collection.delete_stored();
+        })
     }
 
     /// The collection of a name, and of a generation when one is given.
@@ -144,16 +183,21 @@ impl Engine {
         self.registry.find(name, generation)
     }
 
-    /// Removes a collection; calls in progress finish on what they hold.
+    /// Removes a collection, on disk first; calls in progress finish on what they hold. Call it on the compute pool.
     ///
     /// # Errors
-    /// As [`Engine::find`].
+    /// As [`Engine::find`]; `ResourceExhausted` or `Unavailable` when the disk refuses: then it is there as it was.
     pub fn delete(
         &self,
         name: &CollectionName,
         generation: Option<Generation>,
     ) -> Result<Generation, Error> {
-        Ok(self.registry.remove(name, generation)?.generation())
+        let found = self.registry.find(name, generation)?;
+        found.delete_stored()?;
+        Ok(self
+            .registry
+            .remove(name, Some(found.generation()))?
+            .generation())
     }
 
     /// At most `limit` collections in order of name, of a namespace (`None` for all), whose names begin with `prefix`

@@ -26,22 +26,42 @@ impl Registry {
     pub(super) fn add(&self, collection: Arc<Collection>) -> Result<Arc<Collection>, Error> {
         let mut collections = self.collections.write();
         let name = collection.name().clone();
-        if let Some(old) = collections.get(&name) {
+        Self::check_room(self.most, &collections, &name)?;
+        collections.insert(name, Arc::clone(&collection));
+        Ok(collection)
+    }
+
+    /// Refuses a name that is taken now.
+    pub(super) fn check_free(&self, name: &CollectionName) -> Result<(), Error> {
+        let collections = self.collections.read();
+        Self::check_room(self.most, &collections, name)
+    }
+
+    /// Takes a collection that was there before; the limit is for new ones.
+    pub(super) fn put_back(&self, collection: Arc<Collection>) {
+        let name = collection.name().clone();
+        self.collections.write().insert(name, collection);
+    }
+
+    fn check_room(
+        most: usize,
+        collections: &BTreeMap<CollectionName, Arc<Collection>>,
+        name: &CollectionName,
+    ) -> Result<(), Error> {
+        if let Some(old) = collections.get(name) {
             let message = format!(
                 "name is {name}: expected one that is not taken (it is generation {})",
                 old.generation()
             );
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
-        if collections.len() >= self.most {
+        if collections.len() >= most {
             let message = format!(
-                "limits.max_collections is {}: expected a collection to be deleted first",
-                self.most
+                "limits.max_collections is {most}: expected a collection to be deleted first"
             );
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
-        collections.insert(name, Arc::clone(&collection));
-        Ok(collection)
+        Ok(())
     }
 
     pub(super) fn find(

@@ -21,8 +21,10 @@ pub enum ErrorKind {
     ResourceExhausted,
     /// Bring the collection or the caller into the state that the message names.
     FailedPrecondition,
-    /// Try again later: the daemon is stopping.
+    /// Try again later: the daemon is starting or stopping, or its disk does not work.
     Unavailable,
+    /// Restore what the message names, or delete the collection: what was stored is not there as it was.
+    DataLoss,
     /// Report a bug.
     Internal,
 }

@@ -25,7 +25,7 @@ id! {
     KvHead(u32)
 }
 id! {
-    /// A segment, unique in the daemon's life.
+    /// A segment; never used again within a data directory.
     SegmentId(u64)
 }
 id! {

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod audit;
+pub mod durability;
 pub mod error;
 pub mod geometry;
 pub mod ids;
@@ -21,6 +22,7 @@ pub mod token_range;
 
 pub use answer::{Cost, Partial, Report};
 pub use audit::Audit;
+pub use durability::Durability;
 pub use error::{Error, ErrorKind};
 pub use geometry::{Geometry, LayerKind};
 pub use ids::{BootEpoch, ClusterId, Generation, KvHead, LayerId, SegmentId};

@@ -10,6 +10,7 @@ mod calls;
 pub mod grpc;
 mod listen;
 mod message_size;
+mod readiness;
 mod room;
 pub mod server;
 pub mod status;

@@ -1,4 +1,5 @@
-//! Serving: the services, health and reflection on every listener, until told to stop.
+//! Serving: the services, health and reflection on every listener, until told to stop. The services answer when the
+//! collections are open; health says so.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
 use crate::service::listen::{self, ListenError, SocketFile, UnixSocket};
 use crate::service::message_size::limited;
+use crate::service::readiness::Readiness;
 
 /// A connection that is silent this long is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -90,9 +92,10 @@ impl Server {
     ) -> Result<(), ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let calls = Calls::new();
-        let routes = routes(&engine, self.settings.max_message_bytes, &calls)?;
+        let (ready, readiness) = Readiness::new();
+        let routes = routes(&engine, self.settings.max_message_bytes, &calls, &readiness)?;
         let routes = routes.add_service(health_service);
-        set_serving(&health).await;
+        set_not_serving(&health).await;
         let (stopping, stopped) = watch::channel(false);
         let wait = || {
             let mut stopped = stopped.clone();
@@ -114,14 +117,30 @@ impl Server {
                     .serve_with_incoming_shutdown(tcp, wait()),
             );
         }
-        tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
-        tokio::pin!(stop);
-        tokio::select! {
-            () = &mut stop => {}
-            broken = listening.join_next() => return ended(broken),
+        let opening = async {
+            if let Err(error) = engine.compute(Engine::open_collections).await {
+                tracing::error!(%error, "collections were not all opened");
+            }
+            ready.send_replace(true);
+            set_serving(&health).await;
+            tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
+        };
+        tokio::pin!(stop, opening);
+        let mut opened = false;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = &mut opening, if !opened => opened = true,
+                broken = listening.join_next() => return ended(broken),
+            }
+        }
+        if !opened {
+            engine.stop_opening();
+            // Whatever is not opened by then is opened at the next start.
+            let _ = tokio::time::timeout(self.settings.shutdown_grace, opening).await;
         }
         tracing::info!(grace = ?self.settings.shutdown_grace, "stopping: calls in progress may finish");
-        set_stopping(&health).await;
+        set_not_serving(&health).await;
         stopping.send_replace(true);
         drain(listening, &calls, self.settings.shutdown_grace, &file).await
     }
@@ -174,7 +193,12 @@ fn transport() -> Transport {
 
 /// The services. Calls of the contract are counted; those of health and reflection, which a client may hold for as long
 /// as it lives, are not.
-fn routes(engine: &Arc<Engine>, most: usize, calls: &Calls) -> Result<Routes, ServeError> {
+fn routes(
+    engine: &Arc<Engine>,
+    most: usize,
+    calls: &Calls,
+    readiness: &Readiness,
+) -> Result<Routes, ServeError> {
     let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
     let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
@@ -202,11 +226,15 @@ fn routes(engine: &Arc<Engine>, most: usize, calls: &Calls) -> Result<Routes, Se
     let contract = contract
         .into_axum_router()
         .layer(MapRequestLayer::new(move |request| limited(request, most)))
+        .layer(readiness.clone())
         .layer(calls.clone());
     Ok(Routes::from(contract).add_service(reflection))
 }
 
 async fn set_serving(health: &HealthReporter) {
+    health
+        .set_service_status("", tonic_health::ServingStatus::Serving)
+        .await;
     health
         .set_serving::<CollectionsServiceServer<Collections>>()
         .await;
@@ -214,7 +242,7 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<AdminServiceServer<Admin>>().await;
 }
 
-async fn set_stopping(health: &HealthReporter) {
+async fn set_not_serving(health: &HealthReporter) {
     health
         .set_service_status("", tonic_health::ServingStatus::NotServing)
         .await;

@@ -6,9 +6,9 @@ use wavekv_proto::v1;
 
 use crate::index::kinds;
 use crate::model::{
-    AttendQuery, ClusterAddress, ClusterId, ClusterQuery, CollectionName, Dtype, Generation,
-    Geometry, IndexKind, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens, SegmentId,
-    TokenRange, limits,
+    AttendQuery, ClusterAddress, ClusterId, ClusterQuery, CollectionName, Dtype, Durability,
+    Generation, Geometry, IndexKind, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens,
+    SegmentId, TokenRange, limits,
 };
 
 /// The collection that a request names.
@@ -92,6 +92,24 @@ pub fn parameters(
         .checked()
         .and_then(kinds::available)
         .map_err(|invalid| invalid.within("index"))
+}
+
+/// The durability that a request gives, or the one that holds otherwise.
+///
+/// # Errors
+/// [`Invalid`] when there is no such durability.
+pub fn durability(given: i32, otherwise: Durability) -> Result<Durability, Invalid> {
+    match v1::Durability::try_from(given) {
+        Ok(v1::Durability::Unspecified) => Ok(otherwise),
+        Ok(v1::Durability::None) => Ok(Durability::None),
+        Ok(v1::Durability::Process) => Ok(Durability::Process),
+        Ok(v1::Durability::Power) => Ok(Durability::Power),
+        Err(_) => Err(Invalid::new(
+            "durability",
+            given,
+            "0 (as configured), 1 (none), 2 (process) or 3 (power)",
+        )),
+    }
 }
 
 /// K and V to insert into a layer of this geometry.

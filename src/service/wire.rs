@@ -8,7 +8,7 @@ use crate::collection::{
 };
 use crate::engine::batch::Clustered;
 use crate::model::{
-    Audit, ClusterAddress, Dtype, Geometry, IndexKind, LayerKind, Partial, TokenRange,
+    Audit, ClusterAddress, Dtype, Durability, Geometry, IndexKind, LayerKind, Partial, TokenRange,
 };
 
 pub(super) fn description(collection: &Collection) -> v1::CollectionDescription {
@@ -45,6 +45,18 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
         }),
         length: layer_lengths.iter().copied().min().unwrap_or(0),
         layer_lengths,
+        durability: durability(collection.durability()).into(),
+        refusal: collection
+            .refusal()
+            .map_or_else(String::new, ToString::to_string),
+    }
+}
+
+fn durability(durability: Durability) -> v1::Durability {
+    match durability {
+        Durability::None => v1::Durability::None,
+        Durability::Process => v1::Durability::Process,
+        Durability::Power => v1::Durability::Power,
     }
 }
 

@@ -70,6 +70,7 @@ impl Collection {
             collection: Some(self.name.clone()),
             geometry: Some(shape.geometry(1)),
             index: Some(index),
+            ..Default::default()
         };
         self.client.create(request).await.unwrap()
     }

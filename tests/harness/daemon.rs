@@ -13,12 +13,17 @@ const POLL: Duration = Duration::from_millis(5);
 /// A minute: longer than any start or stop takes, however busy the machine.
 const POLLS: u32 = 12_000;
 
+/// What every start logs when it serves.
+const READY: &str = " ready boot_epoch=";
+
 /// A running daemon, without TCP unless the options say so. Killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
     folder: tempfile::TempDir,
     options: Vec<String>,
+    /// How often it was started.
+    starts: usize,
 }
 
 impl Daemon {
@@ -39,6 +44,7 @@ impl Daemon {
             child,
             folder,
             options,
+            starts: 1,
         };
         daemon.wait_until_it_serves();
         daemon
@@ -79,6 +85,24 @@ impl Daemon {
         data_dir(self.folder.path())
     }
 
+    /// The files of its collections, in order of their paths.
+    pub(crate) fn collection_files(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.data_dir().join("collections")];
+        let mut files = vec![];
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
     /// What it has logged so far, over all its starts.
     pub(crate) fn log(&self) -> String {
         fs_err::read_to_string(log(self.folder.path())).unwrap()
@@ -114,15 +138,23 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
+    /// Kills it and starts it again on the same data directory.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
     /// Starts it again on the same data directory; it must have ended.
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), &self.options);
+        self.starts += 1;
         self.wait_until_it_serves();
     }
 
     fn wait_until_it_serves(&mut self) {
         for _ in 0..POLLS {
-            if UnixStream::connect(self.socket()).is_ok() {
+            // It listens before it has opened its collections.
+            if self.log().matches(READY).count() == self.starts {
                 return;
             }
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -155,6 +155,7 @@ async fn a_kind_that_is_not_built_in_is_refused() {
                 kind: kind.into(),
                 ..Default::default()
             }),
+            ..Default::default()
         };
         let answer = client.create(request).await;
         if BUILT_KINDS.contains(&kind) {
@@ -191,7 +192,7 @@ async fn the_operator_chooses_the_kind_where_the_creator_does_not() {
 
 #[tokio::test]
 async fn what_an_index_holds_is_counted_until_it_goes() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::with(&["storage.durability=none"]);
     let client = daemon.client().await;
     let used = async || client.stats(None).await.unwrap().memory.unwrap().used_bytes;
     let sequence = Sequence::random(Shape::default(), 2000, 7);

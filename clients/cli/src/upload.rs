@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wavekv_client::wire;
 use wavekv_trace::{Dtype, Geometry, Trace};
 
-use crate::arguments::IndexKind;
+use crate::arguments::{Durability, IndexKind};
 
 /// Largest message of a stream, short of a larger entry.
 pub(crate) const MESSAGE_BYTES: usize = 16 << 20;
@@ -37,7 +37,7 @@ pub(crate) fn layers(collection: &wire::CollectionRef, trace: &Trace) -> Vec<wir
         .collect()
 }
 
-/// A collection of `layers` layers; the index as the daemon is configured.
+/// A collection of `layers` layers; the rest as the daemon is configured.
 pub(crate) fn create(
     collection: wire::CollectionRef,
     fingerprint: String,
@@ -57,7 +57,7 @@ pub(crate) fn create(
     wire::CreateRequest {
         collection: Some(collection),
         geometry: Some(geometry),
-        index: None,
+        ..Default::default()
     }
 }
 
@@ -132,6 +132,15 @@ pub(crate) fn entries(
         layer: Some(layer(&collection, index)),
         ..entry(&trace, index, start..end.min(start + tokens))
     })
+}
+
+/// As the contract has it.
+pub(crate) fn durability(durability: Durability) -> wire::Durability {
+    match durability {
+        Durability::None => wire::Durability::None,
+        Durability::Process => wire::Durability::Process,
+        Durability::Power => wire::Durability::Power,
+    }
 }
 
 fn index_kind(kind: IndexKind) -> wire::IndexKind {

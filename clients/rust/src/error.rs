@@ -75,7 +75,10 @@ impl ClientError {
 impl From<tonic::Status> for ClientError {
     fn from(status: tonic::Status) -> Self {
         // A status that came over the wire has no cause on this side; a passed deadline has, and its own code.
-        let broke = matches!(status.code(), Code::Unknown | Code::Unavailable);
+        let broke = matches!(
+            status.code(),
+            Code::Unknown | Code::Unavailable | Code::Cancelled
+        );
         let transport = status
             .source()
             .filter(|source| broke && source.is::<tonic::transport::Error>());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wavekv_kernels::Matrix;
+use wavekv_kernels::{Dtype, Matrix};
 use wavekv_storage::segment::{Columns, SegmentBuilder};
 use wavekv_storage::{Buffer, Bytes};
 
@@ -20,6 +20,15 @@ impl Builder {
         heads: &[HeadTokens<'_>],
     ) -> Result<Built, BuildError> {
         let columns = self.put_in_order(range, heads)?;
+        let searches = Some(self.searches(range, heads)?);
+        Ok(Built { columns, searches })
+    }
+
+    fn searches(
+        &self,
+        range: TokenRange,
+        heads: &[HeadTokens<'_>],
+    ) -> Result<Searches, BuildError> {
         let footprint = |tokens: &HeadTokens<'_>| {
             let (rows, dim) = (tokens.keys.rows(), tokens.keys.cols());
             kinds::footprint(self.parameters.kind, rows, dim)
@@ -29,14 +38,48 @@ impl Builder {
             .reserve(Bytes(heads.iter().map(footprint).sum()))?;
         let heads = heads.iter().enumerate();
         let heads = heads.map(|(head, tokens)| self.index(range, head, tokens));
-        let searches = Searches {
+        Ok(Searches {
             heads: heads.collect::<Result<_, _>>()?,
             reservation,
-        };
-        Ok(Built {
-            columns,
-            searches: Some(searches),
         })
+    }
+
+    /// A segment from its columns: what searches is built again, which gives the same.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the budget has no room for what searches, or the columns are not those of the range.
+    pub fn reopen(
+        &self,
+        range: TokenRange,
+        dtype: Dtype,
+        columns: Columns,
+    ) -> Result<Built, BuildError> {
+        if self.parameters.kind.has_clusters() {
+            let searches = None;
+            return Ok(Built { columns, searches });
+        }
+        let tokens = range.tokens() as usize;
+        let heads = columns.rows(schema::POSITIONS) as usize / tokens.max(1);
+        let matrix = |column| {
+            let dim = self
+                .schema
+                .get(column)
+                .map_or(0, |column| column.row_elements);
+            let bytes = columns.column(column).as_bytes();
+            Matrix::new(bytes, dtype, heads * tokens, dim as usize)
+        };
+        let keys = matrix(schema::KEYS)?;
+        let values = matrix(schema::VALUES)?;
+        let views = (0..heads).map(|head| {
+            let rows = head * tokens..(head + 1) * tokens;
+            Ok(HeadTokens {
+                keys: keys.slice_rows(rows.clone())?,
+                values: values.slice_rows(rows)?,
+            })
+        });
+        let views = views.collect::<Result<Vec<_>, BuildError>>()?;
+        let searches = Some(self.searches(range, &views)?);
+        Ok(Built { columns, searches })
     }
 
     fn put_in_order(

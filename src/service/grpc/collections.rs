@@ -22,19 +22,20 @@ const DEFAULT_PAGE_SIZE: u32 = 100;
 pub struct Collections(pub Arc<Engine>);
 
 impl Collections {
-    fn create_now(&self, request: &CreateRequest) -> Result<CreateResponse, Error> {
+    fn create_now(engine: &Engine, request: &CreateRequest) -> Result<CreateResponse, Error> {
         let (name, generation) = validate::collection(request.collection.as_ref())?;
         if let Some(generation) = generation {
             let expected = "it to be unset: the daemon chooses it";
             return Err(Invalid::new("collection.generation", generation, expected).into());
         }
         let geometry = validate::geometry(request.geometry.as_ref())?;
-        let otherwise = self.0.settings().parameters;
-        let parameters = validate::parameters(request.index.as_ref(), otherwise)?;
-        let collection = self.0.create(name, geometry, parameters)?;
+        let otherwise = engine.settings();
+        let parameters = validate::parameters(request.index.as_ref(), otherwise.parameters)?;
+        let durability = validate::durability(request.durability, otherwise.durability)?;
+        let collection = engine.create(name, geometry, parameters, durability)?;
         Ok(CreateResponse {
             collection: Some(wire::description(&collection)),
-            boot_epoch: self.0.boot_epoch().0,
+            boot_epoch: engine.boot_epoch().0,
         })
     }
 
@@ -91,11 +92,11 @@ impl Collections {
         })
     }
 
-    fn delete_now(&self, request: &DeleteRequest) -> Result<DeleteResponse, Error> {
+    fn delete_now(engine: &Engine, request: &DeleteRequest) -> Result<DeleteResponse, Error> {
         let (name, generation) = validate::collection(request.collection.as_ref())?;
-        let generation = self.0.delete(&name, generation)?;
+        let generation = engine.delete(&name, generation)?;
         Ok(DeleteResponse {
-            boot_epoch: self.0.boot_epoch().0,
+            boot_epoch: engine.boot_epoch().0,
             generation: generation.0,
         })
     }
@@ -130,7 +131,11 @@ impl CollectionsService for Collections {
         &self,
         request: Request<CreateRequest>,
     ) -> Result<Response<CreateResponse>, Status> {
-        answer(self.create_now(request.get_ref()))
+        let request = request.into_inner();
+        let created = self
+            .0
+            .compute(move |engine| Self::create_now(engine, &request));
+        answer(created.await.and_then(|created| created))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -145,7 +150,11 @@ impl CollectionsService for Collections {
         &self,
         request: Request<DeleteRequest>,
     ) -> Result<Response<DeleteResponse>, Status> {
-        answer(self.delete_now(request.get_ref()))
+        let request = request.into_inner();
+        let deleted = self
+            .0
+            .compute(move |engine| Self::delete_now(engine, &request));
+        answer(deleted.await.and_then(|deleted| deleted))
     }
 
     async fn truncate(

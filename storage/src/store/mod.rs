@@ -10,7 +10,7 @@
 //! A file is made before the row that names it and removed after it: whatever stops the process in between leaves a file
 //! that no row names, which [`Store::sweep`] removes at the next start, and never a row without its file.
 //!
-//! Tokens of an append stand in the row itself, or from [`INLINE_BYTES`] on in a file of their own that the row names:
+//! Tokens of an append stand in the row itself, or from 64 KiB on in a file of their own that the row names:
 //! RocksDB writes a value to its log and again to its table, with a checksum that is slow where SSE 4.2 may not be
 //! assumed, and a file is written once.
 //!

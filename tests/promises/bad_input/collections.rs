@@ -12,7 +12,7 @@ async fn a_wrong_call_of_a_collection_changes_nothing() {
     let again = wire::CreateRequest {
         collection: Some(name.clone()),
         geometry: Some(SHAPE.geometry(1)),
-        index: None,
+        ..Default::default()
     };
     assert_refused(
         client.create(again).await,

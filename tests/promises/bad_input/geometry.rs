@@ -7,7 +7,10 @@ use super::{SHAPE, Wrong, assert_refused};
 use crate::harness::collection::named;
 use crate::harness::{Collection, Daemon};
 
-const WRONG: [Wrong<wire::CreateRequest>; 39] = [
+const WRONG: [Wrong<wire::CreateRequest>; 40] = [
+    (InvalidArgument, "durability is 9", |request| {
+        request.durability = 9;
+    }),
     (InvalidArgument, "collection is missing", |request| {
         request.collection = None;
     }),
@@ -139,6 +142,7 @@ async fn a_wrong_geometry_or_parameter_makes_no_collection() {
         collection: Some(Collection::unmade(&client).name),
         geometry: Some(SHAPE.geometry(1)),
         index: Some(wire::IndexParameters::default()),
+        ..Default::default()
     };
     for (code, named, spoil) in WRONG {
         let mut request = right.clone();

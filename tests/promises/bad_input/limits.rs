@@ -41,7 +41,7 @@ async fn collections_and_tokens_over_the_limit_are_refused() {
     let second = wire::CreateRequest {
         collection: Some(Collection::unmade(&client).name),
         geometry: Some(SHAPE.geometry(1)),
-        index: None,
+        ..Default::default()
     };
     let named = "limits.max_collections is 1";
     assert_refused(
@@ -71,7 +71,7 @@ async fn collections_and_tokens_over_the_limit_are_refused() {
 /// Also clusters need memory: they are built where there is room, and what is not clustered stays exact.
 #[tokio::test]
 async fn what_was_acknowledged_before_the_memory_was_full_stays() {
-    let daemon = Daemon::with(&["memory.budget=16MiB"]);
+    let daemon = Daemon::with(&["memory.budget=16MiB", "storage.durability=none"]);
     let client = daemon.client().await;
     let shape = Shape {
         head_dim: 512,

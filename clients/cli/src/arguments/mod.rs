@@ -107,6 +107,9 @@ pub(crate) struct Ingest {
     /// Kind of its index [default: as the daemon is configured]
     #[arg(long, value_enum)]
     pub(crate) index: Option<IndexKind>,
+    /// What its tokens outlive [default: as the daemon is configured]
+    #[arg(long, value_enum)]
+    pub(crate) durability: Option<Durability>,
     /// Tokens of one insert
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) tokens_per_insert: u32,
@@ -190,6 +193,16 @@ pub(crate) enum IndexKind {
     Ivf,
     /// A FAISS HNSW graph
     Hnsw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// Nothing: the collection ends with the daemon
+    None,
+    /// The daemon, however it ends
+    Process,
+    /// A loss of power: every insert waits for the disk
+    Power,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -21,6 +21,8 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
         "length": collection.length,
         "layer_lengths": collection.layer_lengths,
         "payload_bytes": payload_bytes(collection),
+        "durability": durability(collection),
+        "refusal": collection.refusal,
         "geometry": {
             "fingerprint": geometry.fingerprint,
             "layers": geometry.layers.len(),
@@ -96,6 +98,7 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         ("dtype", dtype(&geometry).to_owned()),
         ("scale", geometry.scale.to_string()),
         ("K and V", size(payload_bytes(collection))),
+        ("durability", durability(collection).to_owned()),
         ("index", kind(&index).to_owned()),
         ("sink tokens", shown(index.sink_tokens)),
         ("recent tokens", shown(index.recent_tokens)),
@@ -107,11 +110,23 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
     ] {
         table.add_row([field.to_owned(), value]);
     }
+    if !collection.refusal.is_empty() {
+        table.add_row(["not served", &collection.refusal]);
+    }
     table.trim_fmt()
 }
 
 fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn durability(collection: &wire::CollectionDescription) -> &'static str {
+    match collection.durability() {
+        wire::Durability::Unspecified => "unknown",
+        wire::Durability::None => "none",
+        wire::Durability::Process => "process",
+        wire::Durability::Power => "power",
+    }
 }
 
 fn kind(index: &wire::IndexParameters) -> &'static str {
@@ -159,6 +174,8 @@ mod tests {
             namespace: "default".into(),
             name: "doc-1".into(),
             generation: 7,
+            durability: wire::Durability::Process.into(),
+            refusal: String::new(),
             geometry: Some(wire::Geometry {
                 fingerprint: "llama".into(),
                 layers: vec![wire::LayerKind::default(); 2],

@@ -15,7 +15,12 @@ pub(crate) async fn run(address: &Address, ingest: &Ingest, json: bool) -> Resul
     let trace = Arc::new(Trace::load(&ingest.trace)?);
     let client = Client::connect(address).await?;
     let name = upload::collection(&ingest.namespace, &ingest.name);
-    let created = upload::create_for(name.clone(), &trace, ingest.index);
+    let created = wire::CreateRequest {
+        durability: ingest
+            .durability
+            .map_or(0, |durability| upload::durability(durability).into()),
+        ..upload::create_for(name.clone(), &trace, ingest.index)
+    };
     client.create(created).await?;
 
     let watch = Stopwatch::start();

@@ -1,6 +1,6 @@
 //! A sealed segment as one Arrow IPC file: written once, checked, and mapped in place.
 //!
-//! `FORMAT.md` beside this file has the byte map. [`write`] makes a file that is whole or not there; [`open`] maps it and
+//! `FORMAT.md` beside this file has the byte map. [`write()`] makes a file that is whole or not there; [`open`] maps it and
 //! refuses whatever is not the segment that was asked for; [`verify`] reads every byte again.
 //!
 //! Must not know: what a column means, and where files stand. Start at [`Label`], then `write.rs`, then `open.rs`.

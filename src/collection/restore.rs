@@ -1,0 +1,233 @@
+//! A start of the daemon: a collection as it was when the last process ended.
+//!
+//! Segments are mapped after all of their checksums were compared; the tail is read into memory, one stored run at a
+//! time. A collection that cannot be had as it was is there all the same: it answers with the reason, and can be deleted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wavekv_kernels::Kernels;
+use wavekv_storage::Budget;
+use wavekv_storage::store::{FoundCollection, FoundSegment, Run, StoredLayer};
+
+use crate::collection::layer::{Layer, Snapshot};
+use crate::collection::record::{self, Recorded};
+use crate::collection::steady::{Steady, filled_blocks};
+use crate::collection::{Collection, Fixed};
+use crate::index::build::Builder;
+use crate::index::{Layout, Segment, kinds, schema};
+use crate::model::{
+    Error, ErrorKind, Generation, LayerId, LayerKind, NewTokens, SegmentId, TokenRange,
+};
+
+impl Collection {
+    /// The collection without any of its tokens: [`Collection::restored`] brings them.
+    ///
+    /// # Errors
+    /// `DataLoss` when its record is damaged or a newer build's.
+    pub fn found(found: FoundCollection, kernels: Kernels, budget: Budget) -> Result<Self, Error> {
+        let Recorded {
+            name,
+            geometry,
+            parameters,
+        } = record::decode(&found)?;
+        let generation = Generation(found.stored.generation());
+        let stored = Some(found.stored);
+        Self::new(
+            name, generation, geometry, parameters, kernels, budget, stored,
+        )
+    }
+
+    /// The collection with its tokens, or with the reason why it cannot have them.
+    #[must_use]
+    pub fn restored(mut self) -> Self {
+        match self.restored_layers() {
+            Ok(layers) => self.layers = layers,
+            Err(error) => {
+                let message = format!("collection {} is not served: {error}", self.name);
+                self.layers.clear();
+                self.refusal = Some(Error::new(error.kind(), message));
+            }
+        }
+        self
+    }
+
+    fn restored_layers(&self) -> Result<Vec<Layer>, Error> {
+        kinds::available(self.fixed.parameters)?;
+        let layers = self.fixed.geometry.layers.iter().enumerate();
+        let layers = layers.map(|(layer, kind)| {
+            let stored = self
+                .stored
+                .as_ref()
+                .map(|stored| stored.layer(layer as u32));
+            Layer::restored(&self.fixed, *kind, LayerId(layer as u32), stored)
+        });
+        layers.collect()
+    }
+}
+
+impl Layer {
+    fn restored(
+        fixed: &Arc<Fixed>,
+        kind: LayerKind,
+        layer: LayerId,
+        stored: Option<StoredLayer>,
+    ) -> Result<Self, Error> {
+        let restored = Self::new(Arc::clone(fixed), kind, stored);
+        if let Some(stored) = &restored.stored {
+            let restoring = Restoring::new(fixed, &restored.layout, layer, stored)?;
+            let Restoring {
+                steady, segments, ..
+            } = restoring.with_tail(stored)?;
+            restored.swap(|state: &mut Snapshot| {
+                state.steady = steady;
+                state.segments = Arc::new(segments);
+            });
+        }
+        Ok(restored)
+    }
+}
+
+/// A layer whose segments are there and whose tokens come.
+struct Restoring<'a> {
+    fixed: &'a Arc<Fixed>,
+    layer: LayerId,
+    segments: Vec<Arc<Segment>>,
+    steady: Steady,
+}
+
+impl<'a> Restoring<'a> {
+    fn new(
+        fixed: &'a Arc<Fixed>,
+        layout: &Layout,
+        layer: LayerId,
+        stored: &StoredLayer,
+    ) -> Result<Self, Error> {
+        let builder = fixed.builder();
+        let mut segments: Vec<Arc<Segment>> = vec![];
+        let mut end = layout.sink_end();
+        for found in stored.segments()? {
+            if found.name.start != end {
+                return Err(missing(layer, end, found.name.start));
+            }
+            end = found.name.end;
+            segments.push(Arc::new(open(fixed, &builder, stored, &found)?));
+        }
+        Ok(Self {
+            fixed,
+            layer,
+            segments,
+            steady: Steady::new(layout.sink_end()),
+        })
+    }
+
+    /// The tokens that no segment has.
+    fn with_tail(mut self, stored: &StoredLayer) -> Result<Self, Error> {
+        stored.replay(|run| self.take(&run))?;
+        let sink_end = self.steady.sink_end();
+        if !self.segments.is_empty() {
+            if self.steady.length() < sink_end {
+                return Err(missing(self.layer, self.steady.length(), sink_end));
+            }
+            self.pass_segments()?;
+        }
+        Ok(self)
+    }
+
+    /// Takes what of a run is neither there already nor in a segment.
+    fn take(&mut self, run: &Run<'_>) -> Result<(), Error> {
+        let range = TokenRange::new(run.start, run.start.saturating_add(run.tokens));
+        let sealed = self.segments.last().map(|segment| segment.range().end);
+        let Some(sealed_end) = sealed else {
+            return self.append(run, range);
+        };
+        let sink = TokenRange::new(0, self.steady.sink_end());
+        self.append(run, range.intersection(sink))?;
+        if range.end > sealed_end {
+            self.pass_segments()?;
+            self.append(
+                run,
+                range.intersection(TokenRange::new(sealed_end, range.end)),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Goes on behind the segments, unless it is there.
+    fn pass_segments(&mut self) -> Result<(), Error> {
+        let Some(end) = self.segments.last().map(|segment| segment.range().end) else {
+            return Ok(());
+        };
+        if self.steady.length() < end {
+            let tail = TokenRange::new(end, end);
+            let none = NewTokens {
+                start: end,
+                tokens: 0,
+                keys: Bytes::new(),
+                values: Bytes::new(),
+            };
+            let blocks = filled_blocks(self.fixed, self.steady.tail_cells(tail), &none)?;
+            self.steady.replace_tail(tail, blocks);
+        }
+        Ok(())
+    }
+
+    /// Appends the tokens of `range`, which are some of the run's, but for those that are there.
+    fn append(&mut self, run: &Run<'_>, range: TokenRange) -> Result<(), Error> {
+        let length = self.steady.length();
+        let range = TokenRange::new(range.start.max(length), range.end);
+        if range.start >= range.end {
+            return Ok(());
+        }
+        if range.start > length {
+            return Err(missing(self.layer, length, range.start));
+        }
+        let &[keys, values] = run.planes else {
+            let message = format!("layer {}: a stored run is not of K and V", self.layer);
+            return Err(Error::new(ErrorKind::DataLoss, message));
+        };
+        let geometry = &self.fixed.geometry;
+        let heads = geometry.kv_heads as usize;
+        let tokens = |plane: &[u8], bytes: usize| {
+            let first = (range.start - run.start) as usize * bytes;
+            let part = plane.get(first..first + range.tokens() as usize * bytes);
+            part.map(Bytes::copy_from_slice)
+        };
+        let both = tokens(keys, heads * geometry.key_bytes())
+            .zip(tokens(values, heads * geometry.value_bytes()));
+        let Some((keys, values)) = both else {
+            let message = format!(
+                "layer {}: the tokens stored from position {} on are of another shape",
+                self.layer, run.start
+            );
+            return Err(Error::new(ErrorKind::DataLoss, message));
+        };
+        let new = NewTokens {
+            start: range.start,
+            tokens: range.tokens(),
+            keys,
+            values,
+        };
+        let blocks = filled_blocks(self.fixed, self.steady.new_cells(range), &new)?;
+        self.steady.append(geometry, &new, blocks);
+        Ok(())
+    }
+}
+
+fn open(
+    fixed: &Fixed,
+    builder: &Builder,
+    stored: &StoredLayer,
+    found: &FoundSegment,
+) -> Result<Segment, Error> {
+    let range = TokenRange::new(found.name.start, found.name.end);
+    let columns = stored.open_segment(found, schema::VERSION, &fixed.schema)?;
+    let built = builder.reopen(range, fixed.geometry.dtype, columns)?;
+    let id = SegmentId(found.name.number);
+    Ok(Segment::new(id, range, &fixed.geometry, built))
+}
+
+fn missing(layer: LayerId, from: u32, to: u32) -> Error {
+    let message = format!("layer {layer}: the tokens from position {from} to {to} are missing");
+    Error::new(ErrorKind::DataLoss, message)
+}

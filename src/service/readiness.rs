@@ -1,0 +1,75 @@
+//! Calls that come while the daemon opens its collections: they wait for it a little, and are then refused.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::codegen::http::Response;
+use tower::{Layer, Service};
+
+/// How long a call waits. A daemon with little to open is ready by then, and a client that has just seen its socket need
+/// not ask twice; of one with much to open, the client should know.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Lets calls in once the daemon is ready.
+#[derive(Clone, Debug)]
+pub(super) struct Readiness(watch::Receiver<bool>);
+
+impl Readiness {
+    /// Not ready until `true` is sent.
+    pub(super) fn new() -> (watch::Sender<bool>, Self) {
+        let (ready, readiness) = watch::channel(false);
+        (ready, Self(readiness))
+    }
+}
+
+impl<S> Layer<S> for Readiness {
+    type Service = Gated<S>;
+
+    fn layer(&self, service: S) -> Gated<S> {
+        Gated {
+            service,
+            readiness: self.0.clone(),
+        }
+    }
+}
+
+/// A service that is asked when the daemon is ready.
+#[derive(Clone, Debug)]
+pub(super) struct Gated<S> {
+    service: S,
+    readiness: watch::Receiver<bool>,
+}
+
+impl<S, R, B> Service<R> for Gated<S>
+where
+    S: Service<R, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    R: Send + 'static,
+    B: Default,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        // The one that was asked whether it is ready must be the one that is called.
+        let rest = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, rest);
+        let mut readiness = self.readiness.clone();
+        Box::pin(async move {
+            let ready = tokio::time::timeout(WAIT, readiness.wait_for(|ready| *ready)).await;
+            if ready.is_ok_and(|ready| ready.is_ok()) {
+                return service.call(request).await;
+            }
+            let message = "the daemon is opening its collections: expected a call after it is ready, which its health \
+                           service tells";
+            Ok(Status::unavailable(message).into_http())
+        })
+    }
+}
