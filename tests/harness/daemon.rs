@@ -132,6 +132,19 @@ impl Daemon {
         panic!("the daemon goes on listening:\n{}", self.log());
     }
 
+    /// Waits until it counts so many bytes of memory: what is deleted goes with the last call or build that holds it.
+    pub(crate) async fn wait_until_it_uses(&self, client: &Client, bytes: u64) {
+        let mut used = 0;
+        for _ in 0..POLLS {
+            used = client.stats(None).await.unwrap().memory.unwrap().used_bytes;
+            if used == bytes {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("the daemon uses {used} bytes, not {bytes}:\n{}", self.log());
+    }
+
     /// Kills it with SIGKILL, wherever it is.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
