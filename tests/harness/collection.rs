@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use wavekv_client::{Client, ClientError, wire};
 
+use crate::harness::poll::{A_MINUTE, until};
 use crate::harness::{Sequence, Shape};
 
 /// Segments small enough that a few hundred tokens cross every threshold: sink, window, decode segments, full ones.
@@ -19,10 +19,6 @@ pub(crate) const SMALL_INDEX: wire::IndexParameters = wire::IndexParameters {
     kmeans_iterations: None,
     seed: None,
 };
-
-const POLL: Duration = Duration::from_millis(2);
-/// Minutes: longer than any clustering takes, however busy the machine.
-const POLLS: u32 = 60_000;
 
 /// The name of a collection and the connection to its daemon.
 #[derive(Clone, Debug)]
@@ -106,13 +102,10 @@ impl Collection {
 
     /// Waits until the daemon has clustered what it wants to.
     pub(crate) async fn settle(&self) {
-        for _ in 0..POLLS {
-            if self.waiting().await == 0 {
-                return;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("the daemon does not finish clustering");
+        // Longer than any clustering takes, however busy the machine.
+        let settled = async || (self.waiting().await == 0).then_some(());
+        let settled = until(2 * A_MINUTE, settled).await;
+        assert!(settled.is_some(), "the daemon does not finish clustering");
     }
 
     /// Layers of the daemon that wait for clustering.

@@ -4,14 +4,11 @@ use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use wavekv_client::{Address, Client};
 
-const POLL: Duration = Duration::from_millis(5);
-/// A minute: longer than any start or stop takes, however busy the machine.
-const POLLS: u32 = 12_000;
+use crate::harness::poll::{A_MINUTE, POLL, until};
 
 /// What every start logs when it serves.
 const READY: &str = " ready boot_epoch=";
@@ -64,15 +61,16 @@ impl Daemon {
 
     /// Where it listens on TCP, when `grpc.listen` is port 0 of `ip`.
     pub(crate) async fn tcp_address(&self, ip: &str) -> String {
-        for _ in 0..POLLS {
+        let address = async || {
             // A line is in the log whole or not at all.
-            if let Some((_, port)) = self.log().split_once(&format!("{ip}:")) {
-                let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-                return format!("{ip}:{port}");
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("the daemon does not listen on {ip}:\n{}", self.log());
+            let log = self.log();
+            let (_, port) = log.split_once(&format!("{ip}:"))?;
+            let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+            Some(format!("{ip}:{port}"))
+        };
+        until(A_MINUTE, address)
+            .await
+            .unwrap_or_else(|| panic!("the daemon does not listen on {ip}:\n{}", self.log()))
     }
 
     /// Of the process.
@@ -123,26 +121,28 @@ impl Daemon {
 
     /// Waits until it takes no more connections.
     pub(crate) async fn wait_until_it_stops_listening(&self) {
-        for _ in 0..POLLS {
-            if UnixStream::connect(self.socket()).is_err() {
-                return;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("the daemon goes on listening:\n{}", self.log());
+        let stopped = async || UnixStream::connect(self.socket()).err();
+        let stopped = until(A_MINUTE, stopped).await;
+        assert!(
+            stopped.is_some(),
+            "the daemon goes on listening:\n{}",
+            self.log()
+        );
     }
 
     /// Waits until it counts so many bytes of memory: what is deleted goes with the last call or build that holds it.
     pub(crate) async fn wait_until_it_uses(&self, client: &Client, bytes: u64) {
         let mut used = 0;
-        for _ in 0..POLLS {
-            used = client.stats(None).await.unwrap().memory.unwrap().used_bytes;
-            if used == bytes {
-                return;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("the daemon uses {used} bytes, not {bytes}:\n{}", self.log());
+        let same = async || {
+            used = used_bytes(client).await;
+            (used == bytes).then_some(())
+        };
+        let same = until(A_MINUTE, same).await;
+        assert!(
+            same.is_some(),
+            "the daemon uses {used} bytes, not {bytes}:\n{}",
+            self.log()
+        );
     }
 
     /// Kills it with SIGKILL, wherever it is.
@@ -165,7 +165,7 @@ impl Daemon {
     }
 
     fn wait_until_it_serves(&mut self) {
-        for _ in 0..POLLS {
+        for _ in 0..A_MINUTE {
             // It listens before it has opened its collections.
             if self.log().matches(READY).count() == self.starts {
                 return;
@@ -185,6 +185,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The memory that the daemon counts.
+pub(crate) async fn used_bytes(client: &Client) -> u64 {
+    client.stats(None).await.unwrap().memory.unwrap().used_bytes
 }
 
 /// Starts a daemon that must refuse to, and gives what it says.
@@ -216,13 +221,7 @@ pub(crate) fn command() -> Command {
 }
 
 async fn wait(child: &mut Child) -> Option<ExitStatus> {
-    for _ in 0..POLLS {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    None
+    until(A_MINUTE, async || child.try_wait().unwrap()).await
 }
 
 fn spawn(folder: &Path, options: &[String]) -> Child {

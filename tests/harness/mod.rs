@@ -9,9 +9,9 @@ pub(crate) mod collection;
 pub(crate) mod daemon;
 pub(crate) mod mode;
 pub(crate) mod partial;
+pub(crate) mod poll;
 pub(crate) mod property;
 pub(crate) mod sequence;
-
 pub(crate) mod trace;
 
 pub(crate) use collection::Collection;

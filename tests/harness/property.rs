@@ -93,3 +93,37 @@ pub(crate) fn modes() -> impl Strategy<Value = wire::AttendMode> {
 pub(crate) fn lengths() -> impl Strategy<Value = usize> {
     prop_oneof![0usize..=2, 2usize..60, 60usize..500]
 }
+
+/// A sequence of an index, and queries to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) shape: Shape,
+    pub(crate) kind: wire::IndexKind,
+    pub(crate) tokens: usize,
+    /// Of the queries, as shares of the length.
+    places: Vec<f64>,
+    pub(crate) mode: wire::AttendMode,
+    pub(crate) seed: u64,
+}
+
+prop_compose! {
+    /// All kinds, lengths and modes.
+    pub(crate) fn asked()(
+        shape in small_shapes(),
+        kind in kinds(),
+        tokens in lengths(),
+        places in prop::collection::vec(0.0..1.0, 1..5),
+        mode in modes(),
+        seed in any::<u64>(),
+    ) -> Asked {
+        Asked { shape, kind, tokens, places, mode, seed }
+    }
+}
+
+impl Asked {
+    /// Of the queries.
+    pub(crate) fn positions(&self) -> Vec<u32> {
+        let place = |share: &f64| (share * self.tokens as f64) as u32;
+        self.places.iter().map(place).collect()
+    }
+}

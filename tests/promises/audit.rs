@@ -1,8 +1,6 @@
 //! The audit tells the true error of an answer: exactly where it computes everything, within its interval where it draws.
 //! What audits find is in the statistics, and heads that are over their target get a lower one.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -10,49 +8,25 @@ use rand_pcg::Pcg64;
 use wavekv_client::{Client, wire};
 use wavekv_trace::compare;
 
-use crate::harness::property::{self, kinds, lengths, modes, small_shapes};
+use crate::harness::poll::{A_MINUTE, until};
+use crate::harness::property::{self, Asked, asked};
 use crate::harness::sequence::floats;
 use crate::harness::{Collection, Daemon, Sequence, Shape, mode, trace};
 
 /// What f32 adds to an error of 1 and less: sums of values of size 1, over hundreds of tokens.
 const ROUNDING: f64 = 5e-4;
 
-#[derive(Clone, Debug)]
-struct Case {
-    shape: Shape,
-    kind: wire::IndexKind,
-    tokens: usize,
-    /// Of the queries, as shares of the length.
-    places: Vec<f64>,
-    mode: wire::AttendMode,
-    seed: u64,
-}
-
-prop_compose! {
-    fn cases()(
-        shape in small_shapes(),
-        kind in kinds(),
-        tokens in lengths(),
-        places in prop::collection::vec(0.0..1.0, 1..5),
-        mode in modes(),
-        seed in any::<u64>(),
-    ) -> Case {
-        Case { shape, kind, tokens, places, mode, seed }
-    }
-}
-
 #[test]
 fn of_few_tokens_all_are_computed_and_the_error_is_known() {
-    property::holds(128, &cases(), &check);
+    property::holds(128, &asked(), &check);
 }
 
-async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
+async fn check(client: &Client, case: Asked) -> Result<(), TestCaseError> {
     let sequence = Sequence::random(case.shape, case.tokens.max(1), case.seed);
     let collection = Collection::create_as(client, case.shape, case.kind).await;
     collection.insert(&sequence, 0..case.tokens).await;
     collection.cluster().await;
-    let place = |share: &f64| (share * case.tokens as f64) as u32;
-    let positions: Vec<u32> = case.places.iter().map(place).collect();
+    let positions = case.positions();
     let question = collection.question(&sequence, &positions, case.mode);
     let audited = |positions: Vec<u32>| wire::AttendEntry {
         positions,
@@ -176,15 +150,13 @@ async fn a_share_of_the_answers_is_audited_unasked() {
             assert_eq!(answer.report.unwrap().audit, None);
         }
     }
-    let audits = loop {
+    let all_considered = async || {
         let stats = collection.client.stats(None).await.unwrap();
-        let audits = stats.audit.unwrap();
         // Those in exact mode have no error to measure.
-        if audits.audits + audits.skipped == 10 {
-            break audits;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let all = |audits: &wire::AuditStats| audits.audits + audits.skipped == 10;
+        stats.audit.filter(all)
     };
+    let audits = until(A_MINUTE, all_considered).await.unwrap();
     assert!(audits.audits > 0 && audits.error > 0.0, "{audits:?}");
     let worst = audits.worst.unwrap();
     assert_eq!(worst.collection.unwrap().name, collection.name.name);

@@ -8,6 +8,7 @@ use wavekv_trace::compare;
 
 use crate::bad_input::assert_refused;
 use crate::harness::collection::SMALL_INDEX;
+use crate::harness::daemon::used_bytes;
 use crate::harness::property::BUILT_KINDS;
 use crate::harness::trace::{self, errors, store_as};
 use crate::harness::{Collection, Daemon, EXACT, Sequence, Shape, mode};
@@ -194,9 +195,8 @@ async fn the_operator_chooses_the_kind_where_the_creator_does_not() {
 async fn what_an_index_holds_is_counted_until_it_goes() {
     let daemon = Daemon::with(&["storage.durability=none"]);
     let client = daemon.client().await;
-    let used = async || client.stats(None).await.unwrap().memory.unwrap().used_bytes;
     let sequence = Sequence::random(Shape::default(), 2000, 7);
-    let empty = used().await;
+    let empty = used_bytes(&client).await;
     for kind in searched() {
         let collection = Collection::create_as(&client, sequence.shape, kind).await;
         collection.insert(&sequence, 0..2000).await;
@@ -206,7 +206,7 @@ async fn what_an_index_holds_is_counted_until_it_goes() {
         // The keys once more, in f32 as they are stored, beside what finds them.
         let keys = index.clustered_tokens * 2 * 32 * 4;
         assert!(index.meta_index_bytes > keys, "{index:?}");
-        assert!(used().await - empty >= index.payload_bytes + index.meta_index_bytes);
+        assert!(used_bytes(&client).await - empty >= index.payload_bytes + index.meta_index_bytes);
         let shorter = client.truncate(collection.name.clone(), 500).await;
         shorter.unwrap();
         collection.settle().await;

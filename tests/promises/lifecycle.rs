@@ -15,11 +15,9 @@ use tonic_health::pb::health_client::HealthClient;
 use wavekv_client::{ClientError, wire};
 
 use crate::harness::collection::SMALL_INDEX;
+use crate::harness::poll::{A_MINUTE, until};
 use crate::harness::{Collection, Daemon, Sequence, Shape, daemon};
 use crate::services;
-
-const POLL: Duration = Duration::from_millis(2);
-const POLLS: u32 = 30_000;
 
 /// What a client of HTTP/2 says first: the preface, and settings that change nothing.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -48,13 +46,13 @@ impl InProgress {
         };
         started.send(0).await;
         started.send(1).await;
-        for _ in 0..POLLS {
-            if started.length().await > 0 {
-                return started;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("the first entry of the stream is not stored");
+        let stored = async || (started.length().await > 0).then_some(());
+        let stored = until(A_MINUTE, stored).await;
+        assert!(
+            stored.is_some(),
+            "the first entry of the stream is not stored"
+        );
+        started
     }
 
     async fn send(&self, token: usize) {

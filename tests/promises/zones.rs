@@ -6,57 +6,30 @@
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 
-use crate::harness::property::{self, kinds, lengths, modes, small_shapes};
-use crate::harness::{Collection, Partial, Sequence, Shape};
+use crate::harness::property::{self, Asked, asked};
+use crate::harness::{Collection, Partial, Sequence};
 
 /// Mean values are kept in a byte an element, and are shorter than the values: a token too many or too few shows in the
 /// mass.
 const TOLERANCE: f64 = 1e-2;
 
-#[derive(Clone, Debug)]
-struct Case {
-    shape: Shape,
-    kind: wire::IndexKind,
-    tokens: usize,
-    /// Of the queries, as shares of the length.
-    places: Vec<f64>,
-    mode: wire::AttendMode,
-    cluster: bool,
-    seed: u64,
-}
-
-prop_compose! {
-    fn cases()(
-        shape in small_shapes(),
-        kind in kinds(),
-        tokens in lengths(),
-        places in prop::collection::vec(0.0..1.0, 1..5),
-        mode in modes(),
-        cluster in any::<bool>(),
-        seed in any::<u64>(),
-    ) -> Case {
-        Case { shape, kind, tokens, places, mode, cluster, seed }
-    }
-}
-
 #[test]
 fn every_visible_token_is_in_one_zone() {
-    property::holds(128, &cases(), &check);
+    property::holds(128, &(asked(), any::<bool>()), &check);
 }
 
-async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
+async fn check(client: &Client, (case, clustered): (Asked, bool)) -> Result<(), TestCaseError> {
     let mut sequence = Sequence::random(case.shape, case.tokens, case.seed);
     sequence.k.fill(0);
     let collection = Collection::create_as(client, case.shape, case.kind).await;
     collection.insert(&sequence, 0..case.tokens).await;
-    if case.cluster {
+    if clustered {
         collection.cluster().await;
     }
     if case.tokens == 0 {
         nothing_is_visible(&collection, &case).await?;
     } else {
-        let place = |share: &f64| (share * case.tokens as f64) as u32;
-        let positions: Vec<u32> = case.places.iter().map(place).collect();
+        let positions = case.positions();
         let answer = collection.attend(&sequence, &positions, case.mode).await;
         each_token_counts_once(&sequence, &positions, &answer)?;
         if answer.report.as_ref().unwrap().ignored_tokens == 0 {
@@ -97,7 +70,7 @@ fn each_token_counts_once(
     Ok(())
 }
 
-async fn nothing_is_visible(collection: &Collection, case: &Case) -> Result<(), TestCaseError> {
+async fn nothing_is_visible(collection: &Collection, case: &Asked) -> Result<(), TestCaseError> {
     let any = Sequence::random(case.shape, 1, case.seed);
     let entry = wire::AttendEntry {
         positions: vec![],
