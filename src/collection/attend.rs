@@ -485,7 +485,6 @@ impl<'a> Pass<'a> {
         values: Matrix<'_>,
         seen: Seen<'_>,
     ) -> Result<(), Error> {
-        let geometry = self.snapshot.geometry();
         let bounds = &self.bounds;
         let visible = match seen {
             Seen::ByAll => Visibility::All,
@@ -495,16 +494,8 @@ impl<'a> Pass<'a> {
             },
             Seen::At(positions) => Visibility::Positions { positions, bounds },
         };
-        let input = AttendInput {
-            queries: Queries::new(&self.queries, bounds.len(), geometry.head_dim as usize)?,
-            keys,
-            values,
-            visible,
-            scale: geometry.scale,
-        };
-        self.cost.bytes_read += (keys.bytes().len() + values.bytes().len()) as u64;
-        let kernels = self.snapshot.fixed.kernels;
-        kernels.attend(Kernel::new(input, &mut self.exact)?);
+        let exact = &mut self.exact;
+        self.cost.bytes_read += add(self.snapshot, &self.queries, keys, values, visible, exact)?;
         Ok(())
     }
 
@@ -536,6 +527,27 @@ impl<'a> Pass<'a> {
             report,
         })
     }
+}
+
+/// Adds tokens to what `queries`, a row each of `to`, come to; returns the bytes that were read.
+pub(super) fn add(
+    snapshot: &Snapshot,
+    queries: &[f32],
+    keys: Matrix<'_>,
+    values: Matrix<'_>,
+    visible: Visibility<'_>,
+    to: &mut Accumulator,
+) -> Result<u64, Error> {
+    let geometry = snapshot.geometry();
+    let input = AttendInput {
+        queries: Queries::new(queries, to.rows(), geometry.head_dim as usize)?,
+        keys,
+        values,
+        visible,
+        scale: geometry.scale,
+    };
+    snapshot.fixed.kernels.attend(Kernel::new(input, to)?);
+    Ok((keys.bytes().len() + values.bytes().len()) as u64)
 }
 
 /// The share of the mass `lse` that `exact` is; of no mass, all is exact.

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use wavekv_kernels::{Accumulator, Attend as Kernel, AttendInput, Queries, Visibility};
+use wavekv_kernels::{Accumulator, Visibility};
 
-use crate::collection::attend::{HeadAnswer, Pass};
+use crate::collection::attend::{self, HeadAnswer, Pass};
 use crate::collection::gather::Gathered;
 use crate::index::audit::tally::{Part, Tally};
 use crate::index::audit::{Drawn, Given, Sample, Seed};
@@ -65,20 +65,18 @@ impl Pass<'_> {
         drawn: &Drawn,
         to: &mut Accumulator,
     ) -> Result<u64, Error> {
-        let geometry = self.snapshot.geometry();
-        let mut gathered = Gathered::new(geometry);
+        let mut gathered = Gathered::new(self.snapshot.geometry());
         let payload = segment.payload(self.head, segment.all_rows())?;
         gathered.take(self.snapshot.fixed.kernels, &payload, &drawn.rows)?;
-        let input = AttendInput {
-            queries: Queries::new(&self.queries, to.rows(), geometry.head_dim as usize)?,
-            keys: gathered.keys()?,
-            values: gathered.values()?,
-            visible: Visibility::All,
-            scale: geometry.scale,
-        };
-        let bytes = input.keys.bytes().len() + input.values.bytes().len();
-        self.snapshot.fixed.kernels.attend(Kernel::new(input, to)?);
-        Ok(bytes as u64)
+        let (keys, values) = (gathered.keys()?, gathered.values()?);
+        attend::add(
+            self.snapshot,
+            &self.queries,
+            keys,
+            values,
+            Visibility::All,
+            to,
+        )
     }
 }
 

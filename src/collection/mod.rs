@@ -20,6 +20,8 @@ mod persist;
 pub mod record;
 mod refusal;
 mod restore;
+#[cfg(test)]
+pub(crate) mod sample;
 mod seal;
 mod search;
 mod steady;

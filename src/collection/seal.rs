@@ -313,15 +313,9 @@ fn room(words: &mut Vec<u32>, bytes: usize) -> &mut [u8] {
 mod tests {
     use std::cell::Cell;
 
-    use wavekv_kernels::{Dtype, Kernels};
-    use wavekv_storage::Budget;
-
     use super::*;
-    use crate::collection::Collection;
-    use crate::model::{
-        CollectionName, ErrorKind, Generation, Geometry, IndexParameters, LayerId, LayerKind,
-        NewTokens,
-    };
+    use crate::collection::{Collection, sample};
+    use crate::model::{ErrorKind, IndexParameters, LayerId, NewTokens};
 
     const TOKENS: u32 = 700;
     const SEGMENT: u32 = 512;
@@ -330,34 +324,12 @@ mod tests {
 
     /// A collection of one layer, whose first segment may be built.
     fn collection() -> Collection {
-        let geometry = Geometry {
-            fingerprint: String::new(),
-            layers: vec![LayerKind::Full],
-            q_heads: HEADS,
-            kv_heads: HEADS,
-            head_dim: DIM,
-            value_dim: DIM,
-            dtype: Dtype::Bf16,
-            scale: 0.25,
-        };
         let parameters = IndexParameters {
             segment_tokens: SEGMENT,
             decode_segment_tokens: SEGMENT,
             ..IndexParameters::DEFAULT
         };
-        let name = CollectionName::new("", "c").unwrap();
-        let budget = Budget::new(Bytes(1 << 30));
-        let kernels = Kernels::detect();
-        let made = Collection::new(
-            name,
-            Generation(1),
-            geometry,
-            parameters,
-            kernels,
-            budget,
-            None,
-        );
-        let collection = made.unwrap();
+        let collection = sample::of_one_layer(HEADS, DIM, parameters);
         let bytes = |salt: u32| -> Vec<u8> {
             let numbers = (0..TOKENS * HEADS * DIM).map(|i| {
                 let hash = (i + salt).wrapping_mul(2_654_435_761) >> 8;

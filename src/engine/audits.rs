@@ -1,8 +1,8 @@
 //! Audits that nobody asked for: a share of all answers, measured after they were given, so that no caller waits for one.
 //!
-//! One query token of an answer is answered again on the snapshot that it was answered on, this time with its audit, by one
-//! thread of its own; what is found changes later answers alone. Which answers are chosen follows from a seed and their number. Where more are chosen
-//! than the thread has time for they are skipped, and counted.
+//! One query token of an answer is answered again on the snapshot that it was answered on, this time with its audit, by
+//! one thread of its own; what is found changes later answers alone. Which answers are chosen follows from a seed and
+//! their number. Where more are chosen than the thread has time for they are skipped, and counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -356,42 +356,18 @@ fn lower_priority() {
 
 #[cfg(test)]
 mod tests {
-    use wavekv_kernels::{Dtype, Kernels};
-    use wavekv_storage::{Budget, Bytes};
-
     use super::*;
-    use crate::model::{CollectionName, Geometry, IndexParameters, LayerKind, NewTokens};
+    use crate::collection::sample;
+    use crate::model::{IndexParameters, NewTokens};
 
     #[test]
     fn a_stop_does_not_wait_for_the_segment_in_the_making() {
         const TOKENS: u32 = 17_000;
-        let geometry = Geometry {
-            fingerprint: String::new(),
-            layers: vec![LayerKind::Full],
-            q_heads: 8,
-            kv_heads: 8,
-            head_dim: 64,
-            value_dim: 64,
-            dtype: Dtype::Bf16,
-            scale: 0.125,
-        };
         let parameters = IndexParameters {
             segment_tokens: 16_384,
             ..IndexParameters::DEFAULT
         };
-        let name = CollectionName::new("", "c").unwrap();
-        let budget = Budget::new(Bytes(1 << 30));
-        let kernels = Kernels::detect();
-        let made = Collection::new(
-            name,
-            Generation(1),
-            geometry,
-            parameters,
-            kernels,
-            budget,
-            None,
-        );
-        let collection = Arc::new(made.unwrap());
+        let collection = Arc::new(sample::of_one_layer(8, 64, parameters));
         let numbers = (0..TOKENS * 8 * 64).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u16);
         let bytes: Vec<u8> = numbers
             .flat_map(|x| (0x3f00 | x & 0xff).to_le_bytes())

@@ -16,9 +16,18 @@ impl Survey<'_> {
     /// # Errors
     /// [`ShapeError`] when `acc` is not `[group, value_dim]`.
     pub fn estimate(&self, acc: &mut Accumulator) -> Result<u64, ShapeError> {
+        self.estimate_above(self.light_share, acc)
+    }
+
+    /// The same, with another share of the mass below which a cluster is light.
+    pub(super) fn estimate_above(
+        &self,
+        light_share: f32,
+        acc: &mut Accumulator,
+    ) -> Result<u64, ShapeError> {
         let mut bytes = 0;
         let (mut log_mass, mut picks) = (vec![], vec![]);
-        let least = self.least_log_mass(acc);
+        let least = self.least_log_mass(light_share, acc);
         for (segment, head) in self.segments.iter().enumerate() {
             let zones = &self.zones[self.clusters(segment)];
             if !zones
@@ -53,7 +62,7 @@ impl Survey<'_> {
 
     /// Below this log mass a cluster is light, for each query head: its share of the heaviest part of the answer, which
     /// is no more than the whole.
-    fn least_log_mass(&self, acc: &Accumulator) -> Vec<f32> {
+    fn least_log_mass(&self, light_share: f32, acc: &Accumulator) -> Vec<f32> {
         let mut least: Vec<f32> = (0..self.group).map(|row| acc.log_sum(row)).collect();
         for segment in 0..self.segments.len() {
             let clusters = self.clusters(segment).len();
@@ -65,7 +74,7 @@ impl Survey<'_> {
             }
         }
         for least in &mut least {
-            *least += self.light_share.ln();
+            *least += light_share.ln();
         }
         least
     }

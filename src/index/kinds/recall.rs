@@ -16,7 +16,7 @@ fn normal(rng: &mut Pcg64Mcg, numbers: usize) -> Vec<f32> {
 }
 
 /// Keys around topics, all of them far from zero, as keys of models are.
-pub(super) fn keys(tokens: usize, dim: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
+fn keys(tokens: usize, dim: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
     let topics = normal(rng, tokens.div_ceil(40) * dim);
     let mut keys = vec![];
     for _ in 0..tokens {
@@ -28,11 +28,24 @@ pub(super) fn keys(tokens: usize, dim: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
     keys
 }
 
-/// Asserts that so many bytes are what an index holds: what `write` has FAISS put into a file, without the room between.
-pub(super) fn assert_footprint(write: impl FnOnce(&str) -> faiss::error::Result<()>, counted: u64) {
+/// Asserts that `footprint`, of tokens and their dimension, counts what an index holds: what `write` has FAISS put into a
+/// file of the index of some keys, without the room between.
+pub(super) fn assert_footprint(
+    write: impl FnOnce(HeadKeys<'_>, &str) -> faiss::error::Result<()>,
+    footprint: impl FnOnce(usize, usize) -> u64,
+) {
+    const DIM: usize = 64;
+    const TOKENS: usize = 4096;
+    let keys = keys(TOKENS, DIM, &mut Pcg64Mcg::seed_from_u64(9));
+    let keys = HeadKeys {
+        keys: &keys,
+        dim: DIM,
+        seed: 1,
+    };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("index");
-    write(file.to_str().unwrap()).unwrap();
+    write(keys, file.to_str().unwrap()).unwrap();
+    let counted = footprint(TOKENS, DIM);
     let (counted, written) = (counted as f64, fs_err::metadata(file).unwrap().len() as f64);
     assert!(
         counted > 0.98 * written && counted < 1.1 * written,

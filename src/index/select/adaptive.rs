@@ -33,11 +33,9 @@ impl Survey<'_> {
         target_error: f32,
         steady: &Accumulator,
     ) -> Result<Option<Price>, ShapeError> {
-        let light = LIGHT * target_error / (self.zones.len().max(1) as f32).sqrt();
-        self.light_share = ROUGHLY * light;
+        self.light_share = LIGHT * target_error / (self.zones.len().max(1) as f32).sqrt();
         let mut estimated = steady.clone();
-        self.estimate(&mut estimated)?;
-        self.light_share = light;
+        self.estimate_above(ROUGHLY * self.light_share, &mut estimated)?;
         let aim = CLUSTERS_AIM * target_error;
         // The derivative of the squared error by a gain that is one of many: its own square, and its part in the sum.
         let linear = 2.0 * COHERENCE * aim;
