@@ -74,17 +74,9 @@ impl ClientError {
 
 impl From<tonic::Status> for ClientError {
     fn from(status: tonic::Status) -> Self {
-        // A status that came over the wire has no cause on this side; a passed deadline has, and its own code.
-        let broke = matches!(
-            status.code(),
-            Code::Unknown | Code::Unavailable | Code::Cancelled
-        );
-        let transport = status
-            .source()
-            .filter(|source| broke && source.is::<tonic::transport::Error>());
-        match transport {
-            Some(broken) => Self::Lost {
-                reason: innermost(broken),
+        match broken_connection(&status) {
+            Some(cause) => Self::Lost {
+                reason: innermost(cause),
             },
             None => Self::Refused {
                 code: status.code(),
@@ -94,11 +86,23 @@ impl From<tonic::Status> for ClientError {
     }
 }
 
+/// Why the transport gave up, if that is what a status says. One that came over the wire has no cause on this side; a
+/// passed deadline has, and an answer that cannot be read has, with a code of its own.
+fn broken_connection(status: &tonic::Status) -> Option<&(dyn Error + 'static)> {
+    let code = status.code();
+    let broke = matches!(code, Code::Unknown | Code::Unavailable | Code::Cancelled);
+    let cause = status.source().filter(|_| broke)?;
+    let late = causes(cause).any(<dyn Error>::is::<tonic::TimeoutExpired>);
+    (!late).then_some(cause)
+}
+
 /// The first cause of an error: the one that says something.
-pub(crate) fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let first = causes(error).last().unwrap_or(error);
+    first.to_string()
+}
+
+/// An error, then what caused it, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }

@@ -163,24 +163,53 @@ async fn client(options: ConnectOptions) -> Result<(Client, tempfile::TempDir), 
     connected(folder, options).await
 }
 
-/// A client of a daemon whose answers are all [`Stalled`].
-async fn client_of_stalled() -> Result<(Client, tempfile::TempDir), ClientError> {
-    let (listener, folder) = listener()?;
+/// Serves answers that are all [`Stalled`].
+async fn serve_stalled(listener: UnixListener) -> Result<(), tonic::transport::Error> {
     let stall = |answer: http::Response<Body>| answer.map(|_| Body::new(Stalled));
     let server = Server::builder()
         .layer(MapResponseLayer::new(stall))
         .add_service(DataServiceServer::new(Awkward));
-    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+    let connections = UnixListenerStream::new(listener);
+    server.serve_with_incoming(connections).await
+}
+
+/// A client of a daemon whose answers are all [`Stalled`].
+async fn client_of_stalled() -> Result<(Client, tempfile::TempDir), ClientError> {
+    let (listener, folder) = listener()?;
+    tokio::spawn(serve_stalled(listener));
+    connected(folder, ConnectOptions::default()).await
+}
+
+/// The same, from a daemon that dies with all of its connections.
+async fn client_of_stalled_that_dies(
+    after: Duration,
+) -> Result<(Client, tempfile::TempDir), ClientError> {
+    let (listener, folder) = listener()?;
+    let listener = listener.into_std().map_err(|error| malformed(&error))?;
+    tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let serving = serve_stalled(UnixListener::from_std(listener)?);
+            let _dead = tokio::time::timeout(after, serving).await;
+            std::io::Result::Ok(())
+        })
+    });
     connected(folder, ConnectOptions::default()).await
 }
 
 fn listener() -> Result<(UnixListener, tempfile::TempDir), ClientError> {
-    let malformed = |error: std::io::Error| ClientError::Protocol {
-        what: error.to_string(),
-    };
-    let folder = tempfile::tempdir().map_err(malformed)?;
-    let listener = UnixListener::bind(folder.path().join("d.sock")).map_err(malformed)?;
+    let folder = tempfile::tempdir().map_err(|error| malformed(&error))?;
+    let listener =
+        UnixListener::bind(folder.path().join("d.sock")).map_err(|error| malformed(&error))?;
     Ok((listener, folder))
+}
+
+fn malformed(error: &std::io::Error) -> ClientError {
+    ClientError::Protocol {
+        what: error.to_string(),
+    }
 }
 
 async fn connected(
@@ -302,6 +331,14 @@ async fn a_call_whose_answer_has_begun_ends_at_its_deadline() {
     let hasty = client.with_deadline(Some(Duration::from_millis(50)));
     let late = hasty.insert_one(at(1)).await.unwrap_err();
     assert_eq!(late.code(), Some(Code::DeadlineExceeded), "{late}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_within_an_answer_is_lost() {
+    let soon = Duration::from_millis(200);
+    let (client, _folder) = client_of_stalled_that_dies(soon).await.unwrap();
+    let lost = client.insert_one(at(1)).await.unwrap_err();
+    assert!(matches!(lost, ClientError::Lost { .. }), "{lost}");
 }
 
 #[tokio::test]
