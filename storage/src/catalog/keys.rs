@@ -75,6 +75,11 @@ impl Key {
         self.family
     }
 
+    /// Of the key itself, which a row has beside its value.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

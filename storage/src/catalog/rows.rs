@@ -101,6 +101,9 @@ impl CollectionRow {
 }
 
 impl SegmentRow {
+    /// Of its encoding.
+    pub(crate) const BYTES: usize = 1 + 4 * 4 + 8;
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut value = vec![VERSION];
         for number in [self.start, self.end, self.meaning, self.seal.checksum] {

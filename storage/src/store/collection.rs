@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::{Durability, Shared, StoreError, StoredLayer};
+use crate::Bytes;
 use crate::catalog::keys::{Family, Key, of_collection};
 
 /// A collection that a start of the daemon finds.
@@ -61,6 +62,11 @@ impl StoredCollection {
         self.durability
     }
 
+    /// What it has stored: files, and rows of the catalog by their own bytes.
+    pub fn used(&self) -> Bytes {
+        self.shared.space.of(self.generation)
+    }
+
     /// Where one of its layers is stored.
     pub fn layer(self: &Arc<Self>, layer: u32) -> StoredLayer {
         StoredLayer::new(Arc::clone(self), layer)
@@ -82,6 +88,7 @@ impl StoredCollection {
         batch.delete_all(Family::Tails, &prefix)?;
         batch.commit(self.durability == Durability::Power)?;
         *alive = false;
+        self.shared.space.forget(self.generation);
         // What stays is nobody's, and removed at the next start.
         let _ = fs_err::remove_dir_all(&self.folder);
         Ok(())

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::Bytes;
 use crate::catalog::CatalogError;
 use crate::segment::file::FileError;
 
@@ -30,6 +31,16 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// It would pass the limit of the disk.
+    #[error("{asked} of disk were asked for: the disk budget does not allow it ({used} of {limit} are used)")]
+    NoRoom {
+        /// What would have been stored.
+        asked: Bytes,
+        /// What all collections have stored.
+        used: Bytes,
+        /// What they may store together.
+        limit: Bytes,
     },
     /// It was deleted before this.
     #[error("collection {name} was deleted")]
@@ -63,7 +74,7 @@ impl StoreError {
     /// What can be done.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Catalog(CatalogError::Full { .. }) => Remedy::Space,
+            Self::Catalog(CatalogError::Full { .. }) | Self::NoRoom { .. } => Remedy::Space,
             Self::Catalog(CatalogError::Refused { .. }) => Remedy::Repair,
             Self::Io { source, .. } | Self::Segment(FileError::Io { source, .. }) => of(source),
             Self::Catalog(

@@ -1,17 +1,19 @@
 //! One layer of a collection on disk: the tokens that no segment has, and its segments. Every change is one batch of the
 //! catalog. Its owner makes one change at a time.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::run::{self, Run, Written};
+use super::space::{Space, Taken};
 use super::tail::{Fate, Kept, Tail};
 use super::{Durability, StoreError, StoredCollection};
 use crate::catalog::Batch;
 use crate::catalog::keys::{self, Family, Key, Place};
-use crate::catalog::rows::{SegmentRow, TailRow};
+use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
 use crate::segment::file::{self, Check, Label, Seal};
 use crate::segment::{Columns, Schema};
 
@@ -21,6 +23,8 @@ pub struct StoredLayer {
     collection: Arc<StoredCollection>,
     layer: u32,
     tail: Mutex<Tail>,
+    /// Row and file of every segment, by number.
+    segments: Mutex<HashMap<u64, u64>>,
 }
 
 /// A segment of a layer.
@@ -48,7 +52,8 @@ pub struct PendingSegment {
     path: PathBuf,
     label: Label,
     seal: Seal,
-    committed: bool,
+    /// Row and file, until they are committed.
+    taken: Option<Taken>,
 }
 
 impl StoredLayer {
@@ -57,6 +62,7 @@ impl StoredLayer {
             collection,
             layer,
             tail: Mutex::default(),
+            segments: Mutex::default(),
         }
     }
 
@@ -68,8 +74,8 @@ impl StoredLayer {
         let _alive = self.collection.alive()?;
         let place = Place::Run(run.start);
         let mut batch = self.batch();
-        let written = self.put_run(&mut batch, place, run)?;
-        self.commit(batch, &[(place, run.tokens, written)], &[])
+        let written = self.put_run(&mut batch, place, run, |bytes| self.take(bytes))?;
+        self.commit(batch, vec![(place, run.tokens, written)], &[])
     }
 
     /// Writes the file of a segment, which counts for nothing until [`StoredLayer::seal`].
@@ -85,13 +91,15 @@ impl StoredLayer {
         let _alive = self.collection.alive()?;
         let path = self.segment_path(name.number);
         let label = self.label(name, meaning);
+        let row = self.segment_key(name.number).len() + SegmentRow::BYTES;
+        let taken = self.take(file::length(&label, columns) + row as u64)?;
         let sync = self.collection.durability.sync();
         let seal = file::write(&path, &label, columns, sync)?;
         Ok(PendingSegment {
             path,
             label,
             seal,
-            committed: false,
+            taken: Some(taken),
         })
     }
 
@@ -125,18 +133,23 @@ impl StoredLayer {
         let fates = self.tail.lock().before(label.end);
         let sink = match sink {
             Some(sink) => {
-                let written = self.put_run(&mut batch, Place::Sink, sink)?;
+                let take = |bytes| self.take(bytes);
+                let written = self.put_run(&mut batch, Place::Sink, sink, take)?;
                 vec![(Place::Sink, sink.tokens, written)]
             }
             None => vec![],
         };
-        self.commit(batch, &sink, &fates)?;
-        segment.committed = true;
+        let number = label.segment;
+        self.commit(batch, sink, &fates)?;
+        if let Some(taken) = segment.taken.take() {
+            self.segments.lock().insert(number, taken.keep());
+        }
         self.remove_segments(replaced);
         Ok(())
     }
 
-    /// Ends the layer at `length`, without the segments `dropped`. `unsealed` has the tokens of those that stay.
+    /// Ends the layer at `length`, without the segments `dropped`. `unsealed` has the tokens of those that stay. They are
+    /// fewer than those of the segments, so that the limit of the disk is not asked.
     ///
     /// # Errors
     /// [`StoreError`]; everything is as it was then.
@@ -156,9 +169,11 @@ impl StoredLayer {
             fates.retain(|(place, _)| *place == Place::Sink);
             fates.extend(self.tail.lock().all_runs());
             let place = Place::Run(run.start);
-            came.push((place, run.tokens, self.put_run(&mut batch, place, run)?));
+            let take = |bytes| Ok(self.space().force(self.collection.generation, bytes));
+            let written = self.put_run(&mut batch, place, run, take)?;
+            came.push((place, run.tokens, written));
         }
-        self.commit(batch, &came, &fates)?;
+        self.commit(batch, came, &fates)?;
         self.remove_segments(dropped);
         Ok(())
     }
@@ -173,6 +188,8 @@ impl StoredLayer {
         catalog.visit(Family::Segments, &self.prefix(), |key, value| {
             let row = keys::segment(key).zip(SegmentRow::decode(value));
             let ((_, number), row) = row.ok_or_else(|| catalog.damaged("the row of a segment"))?;
+            let bytes = (key.len() + value.len()) as u64 + row.seal.bytes;
+            self.segments.lock().insert(number, bytes);
             let name = SegmentName {
                 number,
                 start: row.start,
@@ -223,7 +240,8 @@ impl StoredLayer {
                 Place::Sink => 0,
                 Place::Run(start) => start,
             };
-            self.tail.lock().put(place, kept(row.tokens, &row));
+            let bytes = (key.len() + value.len()) as u64;
+            self.tail.lock().put(place, kept(&row, bytes));
             run::read(self.collection.folder(), start, &row, &mut see)
         });
         visited.map_err(StoreError::from)?
@@ -235,9 +253,10 @@ impl StoredLayer {
         batch: &mut Batch<'_>,
         place: Place,
         run: &Run<'_>,
+        take: impl FnOnce(u64) -> Result<Taken, StoreError>,
     ) -> Result<Written, StoreError> {
-        let written = run.write(&self.collection)?;
         let key = Key::tail(self.collection.generation, self.layer, place);
+        let written = run.write(&self.collection, key.len(), take)?;
         batch.put(&key, &written.value)?;
         Ok(written)
     }
@@ -247,12 +266,12 @@ impl StoredLayer {
     fn commit(
         &self,
         mut batch: Batch<'_>,
-        came: &[(Place, u32, Written)],
+        came: Vec<(Place, u32, Written)>,
         fates: &[(Place, Fate)],
     ) -> Result<(), StoreError> {
         let folder = self.collection.folder();
         let committed = self
-            .put_fates(&mut batch, came, fates)
+            .put_fates(&mut batch, &came, fates)
             .and_then(|()| Ok(batch.commit(self.collection.durability == Durability::Power)?));
         if let Err(error) = committed {
             for number in came.iter().filter_map(|(_, _, written)| written.file) {
@@ -261,13 +280,21 @@ impl StoredLayer {
             return Err(error);
         }
         let mut tail = self.tail.lock();
-        let gone = tail.meet(fates);
-        for (place, tokens, Written { file, .. }) in came {
-            let (tokens, file) = (*tokens, *file);
-            tail.put(*place, Kept { tokens, file });
+        let mut gone = tail.meet(fates);
+        for (place, tokens, Written { file, taken, .. }) in came {
+            let bytes = taken.keep();
+            let kept = Kept {
+                tokens,
+                file,
+                bytes,
+            };
+            gone.extend(tail.put(place, kept));
         }
-        for number in gone {
-            run::remove(folder, number);
+        for kept in gone {
+            if let Some(number) = kept.file {
+                run::remove(folder, number);
+            }
+            self.give_back(kept.bytes);
         }
         Ok(())
     }
@@ -311,7 +338,21 @@ impl StoredLayer {
     fn remove_segments(&self, numbers: &[u64]) {
         for number in numbers {
             let _ = fs_err::remove_file(self.segment_path(*number));
+            let bytes = self.segments.lock().remove(number);
+            self.give_back(bytes.unwrap_or(0));
         }
+    }
+
+    fn space(&self) -> &Arc<Space> {
+        &self.collection.shared.space
+    }
+
+    fn take(&self, bytes: u64) -> Result<Taken, StoreError> {
+        self.space().take(self.collection.generation, bytes)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.space().give_back(self.collection.generation, bytes);
     }
 
     fn batch(&self) -> Batch<'_> {
@@ -356,19 +397,24 @@ impl PendingSegment {
 
 impl Drop for PendingSegment {
     fn drop(&mut self) {
-        if !self.committed {
+        if self.taken.is_some() {
             // One that stays is nobody's, and goes at the next start.
             let _ = fs_err::remove_file(&self.path);
         }
     }
 }
 
-fn kept(tokens: u32, row: &TailRow<'_>) -> Kept {
-    let file = match row.content {
-        crate::catalog::rows::TailContent::Inline(_) => None,
-        crate::catalog::rows::TailContent::File { number, .. } => Some(number),
+/// A row of so many bytes as it is found.
+fn kept(row: &TailRow<'_>, row_bytes: u64) -> Kept {
+    let (file, file_bytes) = match row.content {
+        TailContent::Inline(_) => (None, 0),
+        TailContent::File { number, .. } => (Some(number), row.stored_bytes()),
     };
-    Kept { tokens, file }
+    Kept {
+        tokens: row.tokens,
+        file,
+        bytes: row_bytes + file_bytes,
+    }
 }
 
 pub(super) fn segment_path(folder: &Path, layer: u32, number: u64) -> PathBuf {

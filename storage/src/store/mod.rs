@@ -21,6 +21,7 @@ mod durability;
 mod error;
 mod layer;
 mod run;
+mod space;
 mod sweep;
 mod tail;
 #[cfg(test)]
@@ -36,14 +37,16 @@ pub use durability::Durability;
 pub use error::{Remedy, StoreError};
 pub use layer::{FoundSegment, PendingSegment, SegmentName, StoredLayer};
 pub use run::Run;
+pub use space::Reclaim;
 pub use sweep::Swept;
 
 use fs_err::File;
 
-use crate::DataDir;
+use self::space::Space;
 use crate::catalog::Catalog;
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::CollectionRow;
+use crate::{Bytes, DataDir};
 
 /// From how many bytes on an append has a file of its own.
 const INLINE_BYTES: usize = 64 << 10;
@@ -59,6 +62,7 @@ struct Shared {
     catalog: Catalog,
     /// `collections/`.
     folder: PathBuf,
+    space: Arc<Space>,
     /// Of the next file of tokens: the boot epoch above a count.
     next_file: AtomicU64,
 }
@@ -69,6 +73,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the catalog is a newer build's or damaged, or the system refuses.
     pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
+        Self::open_within(dir, Bytes(u64::MAX))
+    }
+
+    /// The same, with a limit on what all collections may store together. What is there already may be more.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_within(dir: &DataDir, limit: Bytes) -> Result<Self, StoreError> {
         let folder = dir.path().join("collections");
         make_folder(&folder)?;
         let catalog = Catalog::open(&dir.path().join("catalog"))?;
@@ -76,6 +88,7 @@ impl Store {
             shared: Arc::new(Shared {
                 catalog,
                 folder,
+                space: Arc::new(Space::new(limit)),
                 next_file: AtomicU64::new(dir.boot_epoch() << 32),
             }),
         })
@@ -103,9 +116,13 @@ impl Store {
             name: name.to_owned(),
             record,
         };
+        let (key, value) = (Key::collection(generation), row.encode());
+        let bytes = (key.len() + value.len()) as u64;
+        let taken = self.shared.space.take(generation, bytes)?;
         let mut batch = self.shared.catalog.batch();
-        batch.put(&Key::collection(generation), &row.encode())?;
+        batch.put(&key, &value)?;
         batch.commit(durability == Durability::Power)?;
+        taken.keep();
         Ok(Arc::new(stored))
     }
 
@@ -135,7 +152,23 @@ impl Store {
         Ok(found)
     }
 
-    /// Removes the files that no row names. Nobody may be storing meanwhile.
+    /// What all collections have stored: files, and rows of the catalog by their own bytes. Exact after [`Store::sweep`].
+    pub fn used(&self) -> Bytes {
+        self.shared.space.used()
+    }
+
+    /// What they may store together.
+    pub fn limit(&self) -> Bytes {
+        self.shared.space.limit()
+    }
+
+    /// Has `reclaim` asked for the bytes that are missing before anything is refused for want of them. It may delete
+    /// collections of this store. The first that is given stays.
+    pub fn reclaim_with(&self, reclaim: Reclaim) {
+        self.shared.space.reclaim_with(reclaim);
+    }
+
+    /// Counts what every collection has stored, and removes the files that no row names. Nobody may be storing meanwhile.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog cannot be read; a file that cannot be removed stays.

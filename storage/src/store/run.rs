@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use fs_err::{File, OpenOptions};
 
+use super::space::Taken;
 use super::{INLINE_BYTES, StoreError, StoredCollection};
 use crate::catalog::rows::{TailContent, TailRow};
 use crate::segment::file::Sync;
@@ -26,6 +27,8 @@ pub struct Run<'a> {
 pub(super) struct Written {
     pub(super) value: Vec<u8>,
     pub(super) file: Option<u64>,
+    /// Row and file.
+    pub(super) taken: Taken,
 }
 
 impl Run<'_> {
@@ -33,8 +36,13 @@ impl Run<'_> {
         self.planes.iter().map(|plane| plane.len()).sum()
     }
 
-    /// Makes the row, and the file where there is one.
-    pub(super) fn write(&self, to: &StoredCollection) -> Result<Written, StoreError> {
+    /// Makes the row of a key of so many bytes, and the file where there is one. `take` is asked for their bytes.
+    pub(super) fn write(
+        &self,
+        to: &StoredCollection,
+        key_bytes: usize,
+        take: impl FnOnce(u64) -> Result<Taken, StoreError>,
+    ) -> Result<Written, StoreError> {
         let tokens = self.tokens.max(1) as usize;
         let row_bytes = self
             .planes
@@ -49,9 +57,16 @@ impl Run<'_> {
         if self.bytes() < INLINE_BYTES {
             let inline = self.planes.concat();
             let value = row(TailContent::Inline(&inline)).encode();
-            return Ok(Written { value, file: None });
+            let taken = take((key_bytes + value.len()) as u64)?;
+            return Ok(Written {
+                value,
+                file: None,
+                taken,
+            });
         }
         let number = to.shared.next_file();
+        let of_file = |checksum| row(TailContent::File { number, checksum }).encode();
+        let taken = take((key_bytes + of_file(0).len() + self.bytes()) as u64)?;
         let path = path_of(to.folder(), number);
         let checksum = match self.write_file(&path, to.durability.sync()) {
             Ok(checksum) => checksum,
@@ -61,8 +76,9 @@ impl Run<'_> {
             }
         };
         Ok(Written {
-            value: row(TailContent::File { number, checksum }).encode(),
+            value: of_file(checksum),
             file: Some(number),
+            taken,
         })
     }
 

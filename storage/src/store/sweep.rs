@@ -1,4 +1,5 @@
-//! Removing what a process left behind when it was stopped between a file and its row.
+//! What a start finds: how much every collection has stored, and what a process left behind when it was stopped between a
+//! file and its row, which goes.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -9,7 +10,7 @@ use super::layer::segment_path;
 use super::run::path_of;
 use super::{Shared, StoreError};
 use crate::catalog::keys::{self, Family};
-use crate::catalog::rows::{TailContent, TailRow};
+use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,17 @@ fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Resu
     let folder = folder_of(&shared.folder, generation);
     let prefix = keys::of_collection(generation);
     let mut named = HashSet::new();
-    let see_segment = |key: &[u8], _: &[u8]| -> Result<(), StoreError> {
+    let mut stored = 0;
+    let see_collection = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
+        stored += (key.len() + value.len()) as u64;
+        Ok(())
+    };
+    shared
+        .catalog
+        .visit(Family::Collections, &prefix, see_collection)??;
+    let see_segment = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
+        stored += (key.len() + value.len()) as u64;
+        stored += SegmentRow::decode(value).map_or(0, |row| row.seal.bytes);
         if let Some((layer, segment)) = keys::segment(key) {
             named.extend(name(&segment_path(&folder, layer, segment)));
         }
@@ -60,14 +71,18 @@ fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Resu
     shared
         .catalog
         .visit(Family::Segments, &prefix, see_segment)??;
-    let see_tail = |_: &[u8], value: &[u8]| -> Result<(), StoreError> {
-        let content = TailRow::decode(value).map(|row| row.content);
-        if let Some(TailContent::File { number, .. }) = content {
+    let see_tail = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
+        stored += (key.len() + value.len()) as u64;
+        if let Some(row) = TailRow::decode(value)
+            && let TailContent::File { number, .. } = row.content
+        {
+            stored += row.stored_bytes();
             named.extend(name(&path_of(&folder, number)));
         }
         Ok(())
     };
     shared.catalog.visit(Family::Tails, &prefix, see_tail)??;
+    shared.space.count(generation, stored);
     for (path, file_name) in entries(&folder)? {
         if named.contains(&file_name) {
             continue;

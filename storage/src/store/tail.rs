@@ -10,6 +10,8 @@ pub(super) struct Kept {
     pub(super) tokens: u32,
     /// The file that has its tokens, when they are not in the row.
     pub(super) file: Option<u64>,
+    /// Row and file.
+    pub(super) bytes: u64,
 }
 
 /// The rows of a layer.
@@ -29,10 +31,11 @@ pub(super) enum Fate {
 }
 
 impl Tail {
-    pub(super) fn put(&mut self, place: Place, kept: Kept) {
+    /// Returns the row that had the place.
+    pub(super) fn put(&mut self, place: Place, kept: Kept) -> Option<Kept> {
         match place {
-            Place::Sink => self.sink = Some(kept),
-            Place::Run(start) => drop(self.runs.insert(start, kept)),
+            Place::Sink => self.sink.replace(kept),
+            Place::Run(start) => self.runs.insert(start, kept),
         }
     }
 
@@ -71,9 +74,9 @@ impl Tail {
         runs.map(|start| (Place::Run(*start), Fate::Gone)).collect()
     }
 
-    /// Does as the fates say; returns the files of the rows that are gone.
-    pub(super) fn meet(&mut self, fates: &[(Place, Fate)]) -> Vec<u64> {
-        let mut files = vec![];
+    /// Does as the fates say; returns the rows that are gone.
+    pub(super) fn meet(&mut self, fates: &[(Place, Fate)]) -> Vec<Kept> {
+        let mut gone = vec![];
         for (place, fate) in fates {
             let kept = match place {
                 Place::Sink => self.sink.as_mut(),
@@ -82,7 +85,7 @@ impl Tail {
             match (kept, fate) {
                 (Some(kept), Fate::Cut(tokens)) => kept.tokens = *tokens,
                 (Some(kept), Fate::Gone) => {
-                    files.extend(kept.file);
+                    gone.push(*kept);
                     match place {
                         Place::Sink => self.sink = None,
                         Place::Run(start) => drop(self.runs.remove(start)),
@@ -91,7 +94,7 @@ impl Tail {
                 (None, _) => {}
             }
         }
-        files
+        gone
     }
 }
 
@@ -105,10 +108,15 @@ mod tests {
             let kept = Kept {
                 tokens: *tokens,
                 file: Some(u64::from(*start)),
+                bytes: 1,
             };
             tail.put(Place::Run(*start), kept);
         }
         tail
+    }
+
+    fn files(gone: &[Kept]) -> Vec<u64> {
+        gone.iter().filter_map(|kept| kept.file).collect()
     }
 
     #[test]
@@ -119,7 +127,7 @@ mod tests {
             fates,
             [(Place::Run(0), Fate::Gone), (Place::Run(10), Fate::Gone)]
         );
-        assert_eq!(tail.meet(&fates), [0, 10]);
+        assert_eq!(files(&tail.meet(&fates)), [0, 10]);
         assert_eq!(tail.before(25), []);
         assert_eq!(tail.before(30), [(Place::Run(20), Fate::Gone)]);
     }
@@ -130,6 +138,7 @@ mod tests {
         let sink = Kept {
             tokens: 4,
             file: None,
+            bytes: 1,
         };
         tail.put(Place::Sink, sink);
         let fates = tail.cut_at(15);
@@ -137,7 +146,7 @@ mod tests {
             fates,
             [(Place::Run(10), Fate::Cut(5)), (Place::Run(20), Fate::Gone)]
         );
-        assert_eq!(tail.meet(&fates), [20]);
+        assert_eq!(files(&tail.meet(&fates)), [20]);
         assert_eq!(tail.cut_at(15), []);
         let fates = tail.cut_at(2);
         let cut = [

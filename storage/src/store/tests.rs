@@ -40,6 +40,24 @@ impl Disk {
         &self.open.as_ref().unwrap().1
     }
 
+    /// Bytes of all files and rows, counted from what is there.
+    fn stored_bytes(&self) -> Bytes {
+        let mut bytes: u64 = self
+            .files()
+            .iter()
+            .map(|file| fs_err::metadata(file).unwrap().len())
+            .sum();
+        for family in Family::ALL {
+            let catalog = &self.store().shared.catalog;
+            let seen = catalog.visit(family, &[], |key, value| {
+                bytes += (key.len() + value.len()) as u64;
+                Ok::<(), StoreError>(())
+            });
+            seen.unwrap().unwrap();
+        }
+        Bytes(bytes)
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let mut found = vec![];
         let mut folders = vec![self.folder.path().join("data/collections")];
@@ -173,6 +191,47 @@ fn what_is_deleted_is_gone_and_takes_nothing_more() {
     assert_eq!(found.len(), 1);
     assert_eq!(replayed(&found[0].stored.layer(0)).len(), 1);
     assert_eq!(disk.files(), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn what_would_pass_the_limit_is_refused_and_what_was_stored_stays() {
+    const LIMIT: u64 = 4 * INLINE_BYTES as u64;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(folder.path().join("data")).unwrap();
+    let store = Store::open_within(&dir, Bytes(LIMIT)).unwrap();
+    let create = |generation| store.create(generation, "one", Durability::Process, vec![]);
+    let stored = create(1).unwrap();
+    let layer = stored.layer(0);
+    append(&layer, 0, 3, 1, INLINE_BYTES);
+    let used = store.used();
+    assert_eq!(stored.used(), used);
+    let [one, two] = planes(3, 1, 1, INLINE_BYTES);
+    let planes: &[&[u8]] = &[&one, &two];
+    let more = Run {
+        start: 3,
+        tokens: 1,
+        planes,
+    };
+    let refused = layer.append(&more).unwrap_err();
+    assert_eq!(refused.remedy(), Remedy::Space);
+    assert!(matches!(refused, StoreError::NoRoom { limit: Bytes(LIMIT), .. }), "{refused}");
+    let name = SegmentName {
+        number: 9,
+        start: SINK,
+        end: SINK + 20_000,
+    };
+    let wide = columns(SINK, SINK + 20_000);
+    let refused = layer.write_segment(name, MEANING, &wide).unwrap_err();
+    assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
+    assert_eq!((store.used(), replayed(&layer).len()), (used, 3));
+    // What makes room is not asked for any.
+    layer.truncate(1, &[], None).unwrap();
+    layer.truncate(0, &[], None).unwrap();
+    layer.write_segment(name, MEANING, &wide).unwrap();
+    append(&layer, 0, 3, 1, INLINE_BYTES);
+    stored.delete().unwrap();
+    assert_eq!(store.used(), Bytes(0));
+    append(&create(2).unwrap().layer(0), 0, 3, 1, INLINE_BYTES);
 }
 
 #[test]
@@ -448,8 +507,10 @@ impl Model {
             .create(9, "idle", Durability::Process, vec![])
             .unwrap();
         self.layer = idle.layer(0);
+        assert_eq!(self.disk.store().used(), self.disk.stored_bytes());
         self.disk.restart();
         assert_eq!(self.disk.store().sweep().unwrap(), Swept::default());
+        assert_eq!(self.disk.store().used(), self.disk.stored_bytes());
         let stored = self.disk.store().collections().unwrap().remove(0).stored;
         self.layer = stored.layer(3);
         self.check();

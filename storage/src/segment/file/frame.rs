@@ -58,6 +58,11 @@ impl Frame {
             tail: tail(schema, block),
         }
     }
+
+    /// Of the whole file.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.head.len() + self.body + self.tail.len()) as u64
+    }
 }
 
 /// `len` rounded up to where the next thing may begin.

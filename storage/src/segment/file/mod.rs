@@ -18,7 +18,7 @@ pub use error::FileError;
 pub use label::Label;
 pub use open::{Check, open};
 pub use verify::verify;
-pub use write::write;
+pub use write::{length, write};
 
 /// Version of the format that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

@@ -34,6 +34,13 @@ pub fn write(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> Resul
     Ok(seal)
 }
 
+/// How many bytes the file of these columns has.
+pub fn length(label: &Label, columns: &Columns) -> u64 {
+    // Every checksum is written in as many digits.
+    let checksums = vec![0; columns.schema().columns().len()];
+    Frame::of(columns, &arrow_schema(columns.schema(), label, &checksums)).bytes()
+}
+
 /// The name of a file while it is written.
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -77,7 +84,7 @@ fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Re
         file.sync_all()?;
     }
     Ok(Seal {
-        bytes: (frame.head.len() + frame.body + frame.tail.len()) as u64,
+        bytes: frame.bytes(),
         checksum: crc32c::crc32c_append(whole, &frame.tail),
     })
 }
