@@ -13,7 +13,7 @@ use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, In
 use wavekv::service::{ServeError, Server, ServerSettings};
 use wavekv::telemetry;
 use wavekv_storage::store::{Store, StoreError};
-use wavekv_storage::{DataDir, DataDirError};
+use wavekv_storage::{Bytes, DataDir, DataDirError};
 
 /// Why the daemon did not start, or stopped by itself. Each is a sentence that names the setting or path.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ fn run() -> Result<(), Failure> {
     // RocksDB makes its files as readable as this lets it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let data_dir = DataDir::open(&settings.data_dir)?;
-    let store = Store::open(&data_dir)?;
+    let store = Store::open_within(&data_dir, disk_budget(&settings))?;
     let epoch = BootEpoch(data_dir.boot_epoch());
     let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start(), store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -89,6 +89,13 @@ fn run() -> Result<(), Failure> {
     })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn disk_budget(settings: &Settings) -> Bytes {
+    match settings.disk.budget.as_u64() {
+        0 => Bytes(u64::MAX),
+        budget => Bytes(budget),
+    }
 }
 
 fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {

@@ -28,6 +28,8 @@ mod steady;
 mod truncate;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wavekv_kernels::Kernels;
 use wavekv_storage::Budget;
@@ -45,6 +47,7 @@ use crate::index::build::Builder;
 use crate::index::schema;
 use crate::model::{
     CollectionName, Durability, Error, ErrorKind, Generation, Geometry, IndexParameters, LayerId,
+    Retention,
 };
 
 /// What every layer of a collection needs to know.
@@ -83,6 +86,9 @@ pub struct Collection {
     layers: Vec<Layer>,
     /// Where it is on disk, if it is.
     stored: Option<Arc<StoredCollection>>,
+    retention: Retention,
+    /// Milliseconds of the engine's time.
+    used_at: AtomicU64,
     /// Why none of its tokens can be had.
     refusal: Option<Error>,
 }
@@ -122,8 +128,17 @@ impl Collection {
             fixed,
             layers,
             stored,
+            retention: Retention::default(),
+            used_at: AtomicU64::new(0),
             refusal: None,
         })
+    }
+
+    /// The same, kept for as long as that says.
+    #[must_use]
+    pub fn retained(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// Removes what is on disk of it; from then on nothing is stored in it.
@@ -165,6 +180,32 @@ impl Collection {
     /// Why none of its tokens can be had, when that is so.
     pub fn refusal(&self) -> Option<&Error> {
         self.refusal.as_ref()
+    }
+
+    /// When it may be deleted that nobody has deleted.
+    pub fn retention(&self) -> Retention {
+        self.retention
+    }
+
+    /// Notes that it is used, so long after the engine's start.
+    pub fn use_at(&self, uptime: Duration) {
+        let now = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+        self.used_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When it was used last, as [`Collection::use_at`] was told.
+    pub fn used_at(&self) -> Duration {
+        Duration::from_millis(self.used_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is on disk.
+    pub fn is_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Bytes on disk, with the rows of the catalog.
+    pub fn disk_bytes(&self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.used().0)
     }
 
     /// How it is indexed.

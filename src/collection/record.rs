@@ -5,6 +5,7 @@ use wavekv_storage::store::FoundCollection;
 
 use crate::model::{
     CollectionName, Dtype, Error, ErrorKind, Geometry, IndexKind, IndexParameters, LayerKind,
+    Retention,
 };
 
 /// Version of the record that this build writes, and the newest that it reads.
@@ -26,6 +27,11 @@ struct Record {
     /// Of the `f32`: the same scale gives the same answers, the nearest one does not.
     scale_bits: u32,
     index: Index,
+    /// 0 for no end. Records of earlier builds have neither of these.
+    #[serde(default)]
+    ttl_seconds: u64,
+    #[serde(default)]
+    expendable: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +52,7 @@ pub(super) struct Recorded {
     pub(super) name: CollectionName,
     pub(super) geometry: Geometry,
     pub(super) parameters: IndexParameters,
+    pub(super) retention: Retention,
 }
 
 /// The record of a collection.
@@ -56,6 +63,7 @@ pub fn encode(
     name: &CollectionName,
     geometry: &Geometry,
     parameters: &IndexParameters,
+    retention: Retention,
 ) -> Result<Vec<u8>, Error> {
     let window = |kind: &LayerKind| match kind {
         LayerKind::Full => 0,
@@ -83,6 +91,8 @@ pub fn encode(
             kmeans_iterations: parameters.kmeans_iterations,
             seed: parameters.seed,
         },
+        ttl_seconds: retention.ttl_seconds(),
+        expendable: retention.expendable,
     };
     serde_json::to_vec(&record).map_err(Error::internal)
 }
@@ -113,6 +123,8 @@ pub(super) fn decode(found: &FoundCollection) -> Result<Recorded, Error> {
     let named = CollectionName::new(&record.namespace, &record.name);
     Ok(Recorded {
         name: named.map_err(|invalid| damaged(&invalid))?,
+        retention: Retention::new(record.ttl_seconds, record.expendable)
+            .map_err(|invalid| damaged(&invalid))?,
         parameters: record
             .index
             .parameters()
@@ -196,14 +208,18 @@ mod tests {
             seed: u64::MAX,
             ..IndexParameters::DEFAULT.of_kind(IndexKind::Ivf)
         };
-        let record = encode(&name, &geometry, &parameters).unwrap();
+        let retention = Retention::new(77, true).unwrap();
+        let record = encode(&name, &geometry, &parameters, retention).unwrap();
         let back = decoded(record.clone()).unwrap();
         assert_eq!(
-            (back.name, back.geometry, back.parameters),
-            (name, geometry, parameters)
+            (back.name, back.geometry, back.parameters, back.retention),
+            (name, geometry, parameters, retention)
         );
 
         let text = String::from_utf8(record.clone()).unwrap();
+        let (without, _) = text.split_once(",\"ttl_seconds\"").unwrap();
+        let earlier = decoded(format!("{without}}}").into_bytes()).unwrap();
+        assert_eq!(earlier.retention, Retention::default());
         let newer = text.replace("\"version\":1", "\"version\":2");
         let refused = decoded(newer.into_bytes()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DataLoss);

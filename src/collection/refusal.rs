@@ -30,6 +30,13 @@ impl From<BudgetExceeded> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        if let StoreError::NoRoom { asked, used, limit } = error {
+            let message = format!(
+                "disk.budget is {limit}, {used} of them in use: expected room for {asked} more; nothing of this request \
+                 was stored"
+            );
+            return Self::new(ErrorKind::ResourceExhausted, message);
+        }
         let (kind, what_of_it) = match error.remedy() {
             Remedy::Space => (
                 ErrorKind::ResourceExhausted,

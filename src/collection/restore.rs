@@ -30,12 +30,14 @@ impl Collection {
             name,
             geometry,
             parameters,
+            retention,
         } = record::decode(&found)?;
         let generation = Generation(found.stored.generation());
         let stored = Some(found.stored);
-        Self::new(
+        let collection = Self::new(
             name, generation, geometry, parameters, kernels, budget, stored,
-        )
+        )?;
+        Ok(collection.retained(retention))
     }
 
     /// The collection with its tokens, or with the reason why it cannot have them.

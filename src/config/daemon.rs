@@ -8,8 +8,8 @@ use toml_example::TomlExample;
 
 use super::check::{Checks, Failure};
 use super::{
-    AttendSettings, AuditSettings, ComputeSettings, ConfigError, GrpcSettings, IndexSettings,
-    LimitSettings, LogSettings, MemorySettings, StorageSettings,
+    AttendSettings, AuditSettings, ComputeSettings, ConfigError, DiskSettings, GrpcSettings,
+    IndexSettings, LimitSettings, LogSettings, MemorySettings, StorageSettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -35,6 +35,10 @@ pub struct Settings {
     pub memory: MemorySettings,
 
     /// The disk.
+    #[toml_example(nesting)]
+    pub disk: DiskSettings,
+
+    /// What outlives what.
     #[toml_example(nesting)]
     pub storage: StorageSettings,
 
@@ -71,6 +75,7 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(10),
             grpc: GrpcSettings::default(),
             memory: MemorySettings::default(),
+            disk: DiskSettings::default(),
             storage: StorageSettings::default(),
             compute: ComputeSettings::default(),
             index: IndexSettings::default(),
@@ -117,6 +122,7 @@ impl Settings {
         );
         self.grpc.check(&mut checks);
         self.memory.check(&mut checks);
+        self.disk.check(&mut checks);
         self.compute.check(&mut checks);
         self.index.check(&mut checks);
         self.attend.check(&mut checks);

@@ -42,6 +42,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<String>,
 
+    /// Set `disk.budget`: what all collections may store together, such as 100GiB; 0 for no limit.
+    #[arg(long, value_name = "SIZE")]
+    disk_budget: Option<String>,
+
     /// Set `log.level`: off, error, warn, info, debug or trace; or directives.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -59,6 +63,7 @@ impl Flags {
             ("--listen", "grpc.listen", self.listen),
             ("--unix-socket", "grpc.unix_socket", self.unix_socket),
             ("--memory-budget", "memory.budget", self.memory_budget),
+            ("--disk-budget", "disk.budget", self.disk_budget),
             ("--log-level", "log.level", self.log_level),
             ("--log-format", "log.format", self.log_format),
         ];

@@ -21,6 +21,7 @@ mod audit;
 mod check;
 mod compute;
 mod daemon;
+mod disk;
 mod error;
 #[cfg(test)]
 mod example;
@@ -41,6 +42,7 @@ pub use attend::AttendSettings;
 pub use audit::AuditSettings;
 pub use compute::ComputeSettings;
 pub use daemon::Settings;
+pub use disk::DiskSettings;
 pub use error::{ConfigError, SettingError};
 pub use grpc::GrpcSettings;
 pub use index::{IndexKind, IndexSettings};

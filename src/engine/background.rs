@@ -9,10 +9,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::collection::{Collection, PartEnd, Sealed, Sealing, Workbench};
 use crate::model::{Error, ErrorKind, Generation, LayerId, SegmentId};
 
@@ -31,6 +33,11 @@ pub struct ClusteringSize {
     pub waiting: u64,
 }
 
+/// After the first failure of a layer; twice as long after each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// At most.
+const LAST_RETRY: Duration = Duration::from_mins(1);
+
 /// How much lower the priority of these threads is than that of the others, as `nice` counts.
 const NICE: i32 = 10;
 /// The lowest that there is.
@@ -43,8 +50,9 @@ pub struct Background {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    clock: Clock,
     queue: Mutex<Queue>,
     came: Condvar,
     stopping: AtomicBool,
@@ -64,6 +72,8 @@ struct Queue {
     busy: HashSet<Key>,
     /// Segments in the making that have parts to be taken.
     open: VecDeque<Arc<Open>>,
+    /// Jobs that failed for want of memory or disk, and when each is tried again. One a layer.
+    failed: Vec<(Instant, Job)>,
 }
 
 type Key = (Generation, LayerId);
@@ -87,6 +97,8 @@ struct Job {
     collection: Weak<Collection>,
     layer: LayerId,
     key: Key,
+    /// In a row.
+    failures: u32,
     forced: Mutex<Option<Forced>>,
 }
 
@@ -100,14 +112,11 @@ struct Forced {
 impl Background {
     /// `threads` of them, 0 for one a core. Segments are numbered from after `last_segment`, which no earlier start has come
     /// to.
-    pub(super) fn start(threads: usize, last_segment: u64) -> Result<Self, Error> {
+    pub(super) fn start(threads: usize, last_segment: u64, clock: Clock) -> Result<Self, Error> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads };
         let mut background = Self {
-            shared: Arc::new(Shared {
-                segments: AtomicU64::new(last_segment),
-                ..Shared::default()
-            }),
+            shared: Arc::new(Shared::new(last_segment, clock)),
             threads: vec![],
         };
         for thread in 0..threads {
@@ -135,6 +144,15 @@ impl Background {
         self.shared
             .push(Job::new(collection, layer, Some(Forced { length, done })));
         wait
+    }
+
+    /// Has everything that failed for want of room tried again now: there may be some.
+    pub(super) fn retry(&self) {
+        let mut queue = self.shared.queue.lock();
+        for (_, job) in std::mem::take(&mut queue.failed) {
+            queue.push(job);
+        }
+        self.shared.came.notify_all();
     }
 
     pub(super) fn size(&self) -> ClusteringSize {
@@ -173,6 +191,7 @@ impl Job {
             collection: Arc::downgrade(collection),
             layer,
             key,
+            failures: 0,
             forced: Mutex::new(forced),
         }
     }
@@ -186,6 +205,20 @@ impl Job {
 }
 
 impl Shared {
+    fn new(last_segment: u64, clock: Clock) -> Self {
+        Self {
+            clock,
+            queue: Mutex::default(),
+            came: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            segments: AtomicU64::new(last_segment),
+            built: AtomicU64::new(0),
+            merged: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
     fn push(&self, job: Job) {
         let mut queue = self.queue.lock();
         queue.push(job);
@@ -213,12 +246,20 @@ impl Shared {
             if self.stopping() {
                 return None;
             }
+            let now = self.clock.now();
+            queue.take_up_failed(now);
             if let Some(next) = queue.next() {
                 return Some(next);
             }
             // Memory that nobody needs now.
             *bench = Workbench::default();
-            self.came.wait(&mut queue);
+            match queue.next_retry() {
+                Some(at) => {
+                    let wait = at.saturating_duration_since(now);
+                    self.came.wait_for(&mut queue, wait);
+                }
+                None => self.came.wait(&mut queue),
+            }
         }
     }
 
@@ -294,8 +335,19 @@ impl Shared {
     fn fail(&self, collection: &Collection, job: &Job, error: Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(collection = %collection.name(), layer = %job.layer, %error, "segment not built");
+        let again = matches!(
+            error.kind(),
+            ErrorKind::ResourceExhausted | ErrorKind::Unavailable
+        );
         self.done(job);
         job.finish(Err(error));
+        if again {
+            let wait = FIRST_RETRY.saturating_mul(1 << job.failures.min(6));
+            let at = self.clock.now() + wait.min(LAST_RETRY);
+            self.queue.lock().try_again(at, job);
+            // Somebody has to wait for that long.
+            self.came.notify_one();
+        }
     }
 
     /// The layer may be clustered again.
@@ -311,6 +363,7 @@ impl Shared {
             collection: Weak::clone(&job.collection),
             layer: job.layer,
             key: job.key,
+            failures: 0,
             forced: Mutex::new(job.forced.lock().take()),
         };
         let mut queue = self.queue.lock();
@@ -322,8 +375,36 @@ impl Shared {
 
 impl Queue {
     fn push(&mut self, job: Job) {
-        if job.forced.lock().is_some() || self.unforced.insert(job.key) {
+        let forced = job.forced.lock().is_some();
+        // A layer that failed for want of room waits for its next try, whatever else is inserted.
+        if !forced && self.failed.iter().any(|(_, failed)| failed.key == job.key) {
+            return;
+        }
+        if forced || self.unforced.insert(job.key) {
             self.jobs.push_back(job);
+        }
+    }
+
+    fn try_again(&mut self, at: Instant, job: &Job) {
+        let again = Job {
+            collection: Weak::clone(&job.collection),
+            layer: job.layer,
+            key: job.key,
+            failures: job.failures + 1,
+            forced: Mutex::default(),
+        };
+        self.failed.retain(|(_, other)| other.key != job.key);
+        self.failed.push((at, again));
+    }
+
+    fn next_retry(&self) -> Option<Instant> {
+        self.failed.iter().map(|(at, _)| *at).min()
+    }
+
+    fn take_up_failed(&mut self, now: Instant) {
+        let due = self.failed.extract_if(.., |(at, _)| *at <= now);
+        for (_, job) in due.collect::<Vec<_>>() {
+            self.push(job);
         }
     }
 
@@ -381,7 +462,7 @@ mod tests {
         };
         layer.insert(&new, u32::MAX).unwrap();
 
-        let background = Background::start(2, 0).unwrap();
+        let background = Background::start(2, 0, Clock::start()).unwrap();
         background.schedule(&collection, LayerId(0));
         loop {
             let queue = background.shared.queue.lock();
@@ -400,7 +481,7 @@ mod tests {
         assert!(layer.snapshot().segments().is_empty());
 
         // Nothing of it is left behind: the next one builds the segment.
-        let background = Background::start(2, 0).unwrap();
+        let background = Background::start(2, 0, Clock::start()).unwrap();
         let done = background.force(&collection, LayerId(0), TOKENS);
         done.blocking_recv().unwrap().unwrap();
         assert_eq!(background.size().waiting, 0);

@@ -3,7 +3,8 @@
 //!
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
-//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `audits.rs` and `recovery.rs`.
+//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `audits.rs`, `recovery.rs` and
+//! `retention.rs`.
 
 mod audits;
 pub mod background;
@@ -11,6 +12,7 @@ pub mod batch;
 mod pool;
 mod recovery;
 mod registry;
+mod retention;
 pub mod sizes;
 
 use std::sync::Arc;
@@ -25,11 +27,13 @@ use self::background::Background;
 use self::pool::ComputePool;
 use self::recovery::Recovery;
 use self::registry::Registry;
+use self::retention::Deleted;
 use crate::clock::Clock;
 use crate::collection::{Collection, record};
 use crate::index::audit::Seed;
 use crate::model::{
     BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, Mode,
+    Retention,
 };
 
 /// What the engine is given at start; plain values.
@@ -70,6 +74,7 @@ pub struct Engine {
     pool: ComputePool,
     background: Background,
     audits: Audits,
+    deleted: Deleted,
 }
 
 impl Engine {
@@ -87,7 +92,7 @@ impl Engine {
         let kernels = Kernels::detect();
         tracing::info!(isa = %kernels.isa(), "kernels chosen");
         let budget = Budget::new(Bytes(settings.memory_budget));
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             boot_epoch,
             clock,
             kernels,
@@ -97,10 +102,18 @@ impl Engine {
             registry: Registry::new(settings.max_collections),
             created: AtomicU64::new(0),
             pool: ComputePool::start(settings.threads)?,
-            background: Background::start(settings.background_threads, boot_epoch.0 << 32)?,
+            background: Background::start(settings.background_threads, boot_epoch.0 << 32, clock)?,
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
+            deleted: Deleted::default(),
             settings,
-        }))
+        });
+        let whose = Arc::downgrade(&engine);
+        let reclaim = move |missing| {
+            let engine = whose.upgrade();
+            engine.is_some_and(|engine| engine.make_room(missing))
+        };
+        engine.store.reclaim_with(Box::new(reclaim));
+        Ok(engine)
     }
 
     /// Which start of the daemon this is.
@@ -141,6 +154,7 @@ impl Engine {
         geometry: Geometry,
         parameters: IndexParameters,
         durability: Durability,
+        retention: Retention,
     ) -> Result<Arc<Collection>, Error> {
         self.registry.check_free(&name)?;
         let generation = self.next_generation();
@@ -151,12 +165,12 @@ impl Engine {
             Durability::Power => Some(store::Durability::Power),
         };
         let stored = stored.map(|durability| {
-            let record = record::encode(&name, &geometry, &parameters)?;
+            let record = record::encode(&name, &geometry, &parameters, retention)?;
             let label = name.to_string();
             let stored = self.store.create(generation.0, &label, durability, record);
             Ok::<_, Error>(stored?)
         });
-        let collection = Arc::new(Collection::new(
+        let collection = Collection::new(
             name,
             generation,
             geometry,
@@ -164,7 +178,9 @@ impl Engine {
             self.kernels,
             budget,
             stored.transpose()?,
-        )?);
+        )?;
+        let collection = Arc::new(collection.retained(retention));
+        collection.use_at(self.clock.uptime());
         self.registry.add(Arc::clone(&collection)).inspect_err(|_| {
             // Another has just taken the name. What stays of this one is removed at the next start.
             let _ = collection.delete_stored();
@@ -183,6 +199,20 @@ impl Engine {
         self.registry.find(name, generation)
     }
 
+    /// The same, to insert into it or to query it: it is used now.
+    ///
+    /// # Errors
+    /// As [`Engine::find`].
+    pub fn find_to_use(
+        &self,
+        name: &CollectionName,
+        generation: Option<Generation>,
+    ) -> Result<Arc<Collection>, Error> {
+        let found = self.registry.find(name, generation)?;
+        found.use_at(self.clock.uptime());
+        Ok(found)
+    }
+
     /// Removes a collection, on disk first; calls in progress finish on what they hold. Call it on the compute pool.
     ///
     /// # Errors
@@ -194,6 +224,7 @@ impl Engine {
     ) -> Result<Generation, Error> {
         let found = self.registry.find(name, generation)?;
         found.delete_stored()?;
+        self.background.retry();
         Ok(self
             .registry
             .remove(name, Some(found.generation()))?

@@ -76,6 +76,7 @@ impl Engine {
                 return;
             }
             let collection = Arc::new(collection.restored());
+            collection.use_at(self.clock.uptime());
             if let Some(error) = collection.refusal() {
                 refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "collection not opened");

@@ -127,6 +127,23 @@ impl Registry {
             .collect()
     }
 
+    /// The collections that have a rank and that nobody but this room holds, those of the lowest rank first.
+    pub(super) fn idle<R: Ord>(
+        &self,
+        rank: impl Fn(&Collection) -> Option<R>,
+    ) -> Vec<Arc<Collection>> {
+        let collections = self.collections.read();
+        let idle = collections
+            .values()
+            .filter(|collection| Arc::strong_count(collection) == 1);
+        let mut ranked: Vec<(R, &Arc<Collection>)> = idle
+            .filter_map(|collection| Some((rank(collection)?, collection)))
+            .collect();
+        ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let idle = ranked.into_iter();
+        idle.map(|(_, collection)| Arc::clone(collection)).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Collection>> {
         self.collections.read().values().cloned().collect()
     }

@@ -1,11 +1,25 @@
 //! How big everything is, for the operator.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::collection::{AuditSize, AuditedHead, Collection, Layer, LayerSize};
 use crate::engine::Engine;
 use crate::engine::background::ClusteringSize;
 use crate::model::CollectionName;
+
+/// The disk of all collections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSize {
+    /// What may be used; nothing where there is no limit.
+    pub budget_bytes: Option<u64>,
+    /// What is used.
+    pub used_bytes: u64,
+    /// Collections deleted since the start because nobody had used them for as long as their ttl.
+    pub expired: u64,
+    /// Expendable collections deleted since the start to make room.
+    pub deleted_for_room: u64,
+}
 
 /// The daemon as a whole.
 #[derive(Clone, Debug)]
@@ -16,6 +30,8 @@ pub struct EngineSize {
     pub budget_bytes: u64,
     /// Used of it now.
     pub used_bytes: u64,
+    /// The disk.
+    pub disk: DiskSize,
     /// Collections.
     pub collections: u64,
     /// All layers of all collections.
@@ -55,9 +71,22 @@ impl Engine {
             uptime: self.clock.uptime(),
             budget_bytes: self.budget.limit().0,
             used_bytes: self.budget.used().0,
+            disk: self.disk(),
             collections: collections.len() as u64,
             total: layers.fold(LayerSize::default(), LayerSize::plus),
             clustering: self.background.size(),
+        }
+    }
+}
+
+impl Engine {
+    fn disk(&self) -> DiskSize {
+        let limit = self.store.limit().0;
+        DiskSize {
+            budget_bytes: (limit < u64::MAX).then_some(limit),
+            used_bytes: self.store.used().0,
+            expired: self.deleted.expired.load(Ordering::Relaxed),
+            deleted_for_room: self.deleted.for_room.load(Ordering::Relaxed),
         }
     }
 }

@@ -31,5 +31,7 @@ pub const QUERY_TOKENS: RangeInclusive<u32> = 1..=1024;
 pub const FETCH_TOKENS: RangeInclusive<u32> = 1..=65_536;
 /// Clusters a KV head that one `TopClusters` entry may ask for.
 pub const TOP_CLUSTERS: RangeInclusive<u32> = 1..=4096;
+/// Seconds that a collection is kept after its last use; 0 for no end. At most ten years.
+pub const TTL_SECONDS: RangeInclusive<u64> = 0..=315_360_000;
 /// Collections of one page of a listing.
 pub const PAGE_SIZE: RangeInclusive<u32> = 1..=1000;

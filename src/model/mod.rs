@@ -18,6 +18,7 @@ pub mod mode;
 pub mod name;
 pub mod parameters;
 pub mod query;
+pub mod retention;
 pub mod token_range;
 
 pub use answer::{Cost, Partial, Report};
@@ -32,5 +33,6 @@ pub use mode::{BudgetRule, Mode, Ranking};
 pub use name::CollectionName;
 pub use parameters::IndexParameters;
 pub use query::{AttendQuery, ClusterAddress, ClusterQuery, NewTokens};
+pub use retention::Retention;
 pub use token_range::TokenRange;
 pub use wavekv_kernels::Dtype;

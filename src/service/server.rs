@@ -125,12 +125,14 @@ impl Server {
             set_serving(&health).await;
             tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
         };
-        tokio::pin!(stop, opening);
+        let expiring = Arc::clone(&engine).delete_expired_from_now_on();
+        tokio::pin!(stop, opening, expiring);
         let mut opened = false;
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = &mut opening, if !opened => opened = true,
+                () = &mut expiring, if opened => {}
                 broken = listening.join_next() => return ended(broken),
             }
         }

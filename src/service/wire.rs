@@ -46,6 +46,8 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
         length: layer_lengths.iter().copied().min().unwrap_or(0),
         layer_lengths,
         durability: durability(collection.durability()).into(),
+        ttl_seconds: collection.retention().ttl_seconds(),
+        expendable: collection.retention().expendable,
         refusal: collection
             .refusal()
             .map_or_else(String::new, ToString::to_string),

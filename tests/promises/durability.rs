@@ -35,6 +35,7 @@ async fn create(client: &Client, shape: Shape, durability: wire::Durability) -> 
         geometry: Some(shape.geometry(1)),
         index: Some(SMALL_INDEX),
         durability: durability.into(),
+        ..Default::default()
     };
     client.create(request).await.unwrap();
     collection

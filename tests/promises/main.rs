@@ -13,6 +13,7 @@ mod accuracy;
 mod audit;
 mod bad_input;
 mod concurrency;
+mod disk;
 mod durability;
 mod exactness;
 mod isolation;

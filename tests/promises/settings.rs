@@ -70,6 +70,10 @@ async fn a_wrong_setting_is_refused_with_its_name_and_its_origin() {
             "setting audit.share is 1.5 (from flag --set",
         ),
         (
+            refusal(command().args(["--disk-budget", "64KiB"])).await,
+            "setting disk.budget is 64KiB (from flag --disk-budget",
+        ),
+        (
             refusal(command().arg("--config").arg(&file)).await,
             "setting memory.budget is string \"lots\" (from file",
         ),

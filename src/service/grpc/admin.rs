@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
-    AuditStats, AuditedHead, ClusteringStats, CollectionRef, LayerStats, MemoryStats, StatsRequest,
-    StatsResponse,
+    AuditStats, AuditedHead, ClusteringStats, CollectionRef, DiskStats, LayerStats, MemoryStats,
+    StatsRequest, StatsResponse,
 };
 
 use crate::collection::LayerSize;
@@ -57,11 +57,20 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
         }),
         layers: vec![],
         audit: Some(daemon_audits(&whole)),
+        disk: Some(DiskStats {
+            budget_bytes: whole.disk.budget_bytes.unwrap_or(0),
+            used_bytes: whole.disk.used_bytes,
+            collections_expired: whole.disk.expired,
+            collections_deleted_for_room: whole.disk.deleted_for_room,
+        }),
     };
     if named.is_some() {
         let (name, generation) = validate::collection(named)?;
         let collection = engine.find(&name, generation)?;
         response.audit = Some(wire::audit_stats(&sizes::audits(&collection)));
+        if let Some(disk) = &mut response.disk {
+            disk.used_bytes = collection.disk_bytes();
+        }
         let layers: Vec<LayerSize> = sizes::layer_sizes(&collection).collect();
         response.collections = 1;
         let total = layers

@@ -10,7 +10,7 @@ use wavekv_proto::v1::{
 };
 
 use crate::engine::Engine;
-use crate::model::{CollectionName, Error, ErrorKind, Invalid, limits};
+use crate::model::{CollectionName, Error, ErrorKind, Invalid, Retention, limits};
 use crate::service::status::status;
 use crate::service::{validate, wire};
 
@@ -32,7 +32,8 @@ impl Collections {
         let otherwise = engine.settings();
         let parameters = validate::parameters(request.index.as_ref(), otherwise.parameters)?;
         let durability = validate::durability(request.durability, otherwise.durability)?;
-        let collection = engine.create(name, geometry, parameters, durability)?;
+        let retention = Retention::new(request.ttl_seconds, request.expendable)?;
+        let collection = engine.create(name, geometry, parameters, durability, retention)?;
         Ok(CreateResponse {
             collection: Some(wire::description(&collection)),
             boot_epoch: engine.boot_epoch().0,

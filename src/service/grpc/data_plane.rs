@@ -59,7 +59,7 @@ fn check_length(field: &str, entries: usize) -> Result<(), Status> {
 fn find(engine: &Engine, given: Option<&v1::LayerRef>) -> Result<Entry<()>, Error> {
     let given = validate::present("layer", given)?;
     let (name, generation) = validate::collection(given.collection.as_ref())?;
-    let collection = engine.find(&name, generation)?;
+    let collection = engine.find_to_use(&name, generation)?;
     let layer = LayerId(given.layer);
     collection.layer(layer)?;
     Ok(Entry {

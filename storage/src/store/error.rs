@@ -33,7 +33,9 @@ pub enum StoreError {
         what: String,
     },
     /// It would pass the limit of the disk.
-    #[error("{asked} of disk were asked for: the disk budget does not allow it ({used} of {limit} are used)")]
+    #[error(
+        "{asked} of disk were asked for: the disk budget does not allow it ({used} of {limit} are used)"
+    )]
     NoRoom {
         /// What would have been stored.
         asked: Bytes,

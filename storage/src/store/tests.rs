@@ -214,7 +214,16 @@ fn what_would_pass_the_limit_is_refused_and_what_was_stored_stays() {
     };
     let refused = layer.append(&more).unwrap_err();
     assert_eq!(refused.remedy(), Remedy::Space);
-    assert!(matches!(refused, StoreError::NoRoom { limit: Bytes(LIMIT), .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            StoreError::NoRoom {
+                limit: Bytes(LIMIT),
+                ..
+            }
+        ),
+        "{refused}"
+    );
     let name = SegmentName {
         number: 9,
         start: SINK,

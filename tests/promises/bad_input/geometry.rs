@@ -7,9 +7,15 @@ use super::{SHAPE, Wrong, assert_refused};
 use crate::harness::collection::named;
 use crate::harness::{Collection, Daemon};
 
-const WRONG: [Wrong<wire::CreateRequest>; 40] = [
+const WRONG: [Wrong<wire::CreateRequest>; 42] = [
     (InvalidArgument, "durability is 9", |request| {
         request.durability = 9;
+    }),
+    (InvalidArgument, "ttl_seconds is 315360001", |request| {
+        request.ttl_seconds = 315_360_001;
+    }),
+    (InvalidArgument, "ttl_seconds is 1844", |request| {
+        request.ttl_seconds = u64::MAX;
     }),
     (InvalidArgument, "collection is missing", |request| {
         request.collection = None;

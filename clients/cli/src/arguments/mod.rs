@@ -3,6 +3,7 @@
 mod bench;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wavekv_client::Address;
@@ -110,6 +111,12 @@ pub(crate) struct Ingest {
     /// What its tokens outlive [default: as the daemon is configured]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<Durability>,
+    /// Remove it so long after its last use, as in 90m or 7d [default: never]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// Let the daemon remove it when the disk is over its budget and nothing like it was unused for longer
+    #[arg(long)]
+    pub(crate) expendable: bool,
     /// Tokens of one insert
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) tokens_per_insert: u32,
@@ -271,6 +278,7 @@ mod tests {
                 "wavekv ingest t --name n --tokens-per-insert 0",
                 "1..=65536",
             ),
+            ("wavekv ingest t --name n --ttl soon", "expected number"),
             ("wavekv eval t --json --markdown", "cannot be used with"),
             ("wavekv collections rm", "<NAMES>..."),
         ] {

@@ -1,5 +1,7 @@
 //! Collections.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wavekv_client::wire;
 
@@ -22,6 +24,8 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
         "layer_lengths": collection.layer_lengths,
         "payload_bytes": payload_bytes(collection),
         "durability": durability(collection),
+        "ttl_seconds": collection.ttl_seconds,
+        "expendable": collection.expendable,
         "refusal": collection.refusal,
         "geometry": {
             "fingerprint": geometry.fingerprint,
@@ -99,6 +103,7 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         ("scale", geometry.scale.to_string()),
         ("K and V", size(payload_bytes(collection))),
         ("durability", durability(collection).to_owned()),
+        ("kept", kept(collection)),
         ("index", kind(&index).to_owned()),
         ("sink tokens", shown(index.sink_tokens)),
         ("recent tokens", shown(index.recent_tokens)),
@@ -126,6 +131,22 @@ fn durability(collection: &wire::CollectionDescription) -> &'static str {
         wire::Durability::None => "none",
         wire::Durability::Process => "process",
         wire::Durability::Power => "power",
+    }
+}
+
+/// When it goes by itself.
+fn kept(collection: &wire::CollectionDescription) -> String {
+    let ttl = match collection.ttl_seconds {
+        0 => "until it is removed".to_owned(),
+        seconds => format!(
+            "for {} after its last use",
+            humantime::format_duration(Duration::from_secs(seconds))
+        ),
+    };
+    if collection.expendable {
+        format!("{ttl}, or until its room is needed")
+    } else {
+        ttl
     }
 }
 
@@ -175,6 +196,8 @@ mod tests {
             name: "doc-1".into(),
             generation: 7,
             durability: wire::Durability::Process.into(),
+            ttl_seconds: 5400,
+            expendable: true,
             refusal: String::new(),
             geometry: Some(wire::Geometry {
                 fingerprint: "llama".into(),

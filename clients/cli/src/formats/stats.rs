@@ -10,6 +10,7 @@ use super::{error, percent, size};
 /// All numbers.
 pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
     let memory = stats.memory.unwrap_or_default();
+    let disk = stats.disk.unwrap_or_default();
     let clustering = stats.clustering.unwrap_or_default();
     let layers: Vec<Value> = stats
         .layers
@@ -30,6 +31,12 @@ pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
         "isa": stats.isa,
         "uptime_ms": stats.uptime_ms,
         "memory": { "budget_bytes": memory.budget_bytes, "used_bytes": memory.used_bytes },
+        "disk": {
+            "budget_bytes": disk.budget_bytes,
+            "used_bytes": disk.used_bytes,
+            "collections_expired": disk.collections_expired,
+            "collections_deleted_for_room": disk.collections_deleted_for_room,
+        },
         "collections": stats.collections,
         "index": index(&stats.index.unwrap_or_default()),
         "clustering": {
@@ -97,6 +104,7 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
                 size(memory.budget_bytes)
             ),
         ),
+        ("disk", on_disk(&stats.disk.unwrap_or_default())),
         ("collections", stats.collections.to_string()),
         ("tokens, over layers", index.tokens.to_string()),
         (
@@ -125,6 +133,20 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
         table.add_row([field.to_owned(), value]);
     }
     table.trim_fmt()
+}
+
+/// What is used, of how much, and what was deleted for it.
+fn on_disk(disk: &wire::DiskStats) -> String {
+    let of = match disk.budget_bytes {
+        0 => String::new(),
+        budget => format!(" of {}", size(budget)),
+    };
+    let (expired, for_room) = (disk.collections_expired, disk.collections_deleted_for_room);
+    let deleted = match (expired, for_room) {
+        (0, 0) => String::new(),
+        _ => format!("; {expired} collections expired, {for_room} deleted for room"),
+    };
+    format!("{}{of}{deleted}", size(disk.used_bytes))
 }
 
 /// The layers of a collection, a line each.
@@ -300,6 +322,28 @@ mod tests {
             })
             .contains('-')
         );
+    }
+
+    #[test]
+    fn the_disk_is_shown_with_its_limit_and_what_went_for_it() {
+        let disk = wire::DiskStats {
+            budget_bytes: 3 << 20,
+            used_bytes: 2 << 20,
+            collections_expired: 4,
+            collections_deleted_for_room: 5,
+        };
+        let text = on_disk(&disk);
+        assert_eq!(
+            text,
+            "2.0 MiB of 3.0 MiB; 4 collections expired, 5 deleted for room"
+        );
+        let stats = wire::StatsResponse {
+            disk: Some(disk),
+            ..stats()
+        };
+        assert!(table(&stats).contains(&text));
+        assert_eq!(json(&stats)["disk"]["collections_deleted_for_room"], 5);
+        assert_eq!(on_disk(&wire::DiskStats::default()), "0 B");
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub(crate) async fn run(address: &Address, ingest: &Ingest, json: bool) -> Resul
         durability: ingest
             .durability
             .map_or(0, |durability| upload::durability(durability).into()),
+        // A part of a second is one: 0 would be no end.
+        ttl_seconds: ingest
+            .ttl
+            .map_or(0, |ttl| ttl.as_millis().div_ceil(1000) as u64),
+        expendable: ingest.expendable,
         ..upload::create_for(name.clone(), &trace, ingest.index)
     };
     client.create(created).await?;
