@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
 use wavekv::config::{self, ConfigError, Loaded, Settings};
-use wavekv::engine::{Engine, EngineSettings};
+use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
 use wavekv::service::{ServeError, Server, ServerSettings};
 use wavekv::telemetry;
 use wavekv_storage::store::{Store, StoreError};
-use wavekv_storage::{Bytes, DataDir, DataDirError};
+use wavekv_storage::{Budget, Bytes, DataDir, DataDirError, Residence};
 
 /// Why the daemon did not start, or stopped by itself. Each is a sentence that names the setting or path.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,9 @@ fn run() -> Result<(), Failure> {
     // RocksDB makes its files as readable as this lets it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let data_dir = DataDir::open(&settings.data_dir)?;
-    let store = Store::open_within(&data_dir, disk_budget(&settings))?;
+    let budget = Budget::new(Bytes(settings.memory.budget.as_u64()));
+    let residence = Residence::new(&budget, engine::while_the_disk_reads);
+    let store = Store::open_within(&data_dir, residence, disk_budget(&settings))?;
     let epoch = BootEpoch(data_dir.boot_epoch());
     let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start(), store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -117,7 +119,6 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
         seed: index.seed,
     };
     Ok(EngineSettings {
-        memory_budget: settings.memory.budget.as_u64(),
         threads: settings.compute.threads as usize,
         background_threads: settings.compute.background_threads as usize,
         parameters: parameters

@@ -130,7 +130,7 @@ const CALLS: [(&[&str], &str); 6] = [
     (&["env", "::", "vars_os"], "src/config/"),
 ];
 
-const UNSAFE_ROOMS: [&str; 2] = ["kernels/src/cpu/", "storage/src/segment/"];
+const UNSAFE_ROOMS: [&str; 2] = ["kernels/src/cpu/", "storage/src/residence/"];
 
 const MAX_LINES: usize = 800;
 

@@ -12,7 +12,7 @@ use wavekv::model::{
 };
 use wavekv_kernels::{Dtype, Kernels, Matrix};
 use wavekv_storage::segment::Schema;
-use wavekv_storage::{Budget, Bytes};
+use wavekv_storage::{Budget, Bytes, Patience};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -131,7 +131,7 @@ pub(crate) fn clusters(segment: &Segment) -> Result<Vec<Vec<u32>>, Failure> {
     let index = segment.head(head)?.ok_or("the segment has no clusters")?;
     let start = segment.range().start;
     let clusters = (0..index.clusters()).map(|cluster| {
-        let payload = segment.payload(head, index.rows(cluster))?;
+        let payload = segment.payload(head, index.rows(cluster), Patience::Stand)?;
         Ok(payload.positions.iter().map(|at| at - start).collect())
     });
     clusters.collect()

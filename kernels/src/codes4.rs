@@ -68,7 +68,12 @@ impl<'a> Codes4<'a> {
 
     /// Bytes that reading a row costs: its codes and its scale.
     pub fn row_bytes(&self) -> usize {
-        Self::code_bytes(self.cols()) + size_of::<f16>()
+        Self::row_bytes_of(self.cols())
+    }
+
+    /// The same of a row of `dim` elements.
+    pub fn row_bytes_of(dim: usize) -> usize {
+        Self::code_bytes(dim) + size_of::<f16>()
     }
 
     /// The usual size of each dimension.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use wavekv_kernels::{
     Accumulator, Attend as Kernel, AttendInput, Bounds, Matrix, Queries, Visibility,
 };
+use wavekv_storage::Patience;
 
 use crate::collection::audit::{self, Planned};
 use crate::collection::audited::Audited;
@@ -18,7 +19,7 @@ use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
 use crate::index::audit::Seed;
 use crate::index::middle::{Middle, Price};
-use crate::index::segment::Payload;
+use crate::index::segment::{HeadCodes, Payload};
 use crate::index::{HeadQuery, Segment, Survey, Zone};
 use crate::model::{
     AttendQuery, Audit, Cost, Error, ErrorKind, KvHead, LayerKind, Mode, NewTokens, Partial,
@@ -342,7 +343,8 @@ impl<'a> Pass<'a> {
             if range.intersection(self.hull).is_empty() {
                 continue;
             }
-            self.read(segment.payload(self.head, segment.all_rows())?, range)?;
+            let payload = segment.payload(self.head, segment.all_rows(), Patience::Idle)?;
+            self.read(&payload, range)?;
             self.cost.retrieved_tokens += self.seen_of(range);
         }
         let rows = self.exact.rows();
@@ -375,22 +377,29 @@ impl<'a> Pass<'a> {
             .collect::<Result<_, _>>()?;
         let mut survey = Survey::new(snapshot.fixed.kernels, query, heads)?;
         for (segment, rows) in survey.row_runs(Zone::Steady) {
-            let payload = indexed[segment].payload(self.head, rows)?;
+            let payload = indexed[segment].payload(self.head, rows, Patience::Idle)?;
             let seen = payload
                 .positions
                 .iter()
                 .filter(|position| self.hull.contains(**position));
             self.cost.steady_tokens += seen.count() as u64;
-            self.read(payload, indexed[segment].range())?;
+            self.read(&payload, indexed[segment].range())?;
         }
         let price = survey.choose(mode, &self.exact)?;
-        for (segment, rows) in survey.row_runs(Zone::Retrieval) {
-            self.read(
-                indexed[segment].payload(self.head, rows)?,
-                indexed[segment].range(),
-            )?;
+        let retrieved = survey.row_runs(Zone::Retrieval);
+        for (segment, rows) in &retrieved {
+            indexed[*segment].expect(self.head, rows.clone());
         }
-        let middle = price.map(|price| self.read_codes(&mut survey, price, &indexed));
+        for (segment, rows) in retrieved {
+            let segment = indexed[segment];
+            let payload = segment.payload(self.head, rows, Patience::Idle)?;
+            self.read(&payload, segment.range())?;
+        }
+        let codes = HeadCodes::new(
+            self.head,
+            indexed.iter().map(|segment| &***segment).collect(),
+        );
+        let middle = price.map(|price| self.read_codes(&mut survey, price, &indexed, &codes));
         let middle = middle.transpose()?;
         self.cost.retrieved_tokens += survey.tokens(Zone::Retrieval);
         self.cost.estimated_tokens += survey.tokens(Zone::Estimation);
@@ -398,7 +407,7 @@ impl<'a> Pass<'a> {
         let mut merged = self.exact.clone();
         self.cost.bytes_read += survey.scan_bytes() + survey.estimate(&mut merged)?;
         if let Some(middle) = &middle {
-            middle.add_values(&survey, &mut merged)?;
+            middle.add_values(&survey, &codes, &mut merged)?;
         }
         let mut answer = self.answer(&merged)?;
         answer.report.error_estimate = survey.error_estimate(&merged)?;
@@ -409,6 +418,7 @@ impl<'a> Pass<'a> {
                 survey: &survey,
                 middle: middle.as_ref(),
                 segments: &indexed,
+                codes: &codes,
                 answer: &answer,
             };
             answer.report.audit = Some(self.audit(planned, seed)?);
@@ -422,16 +432,19 @@ impl<'a> Pass<'a> {
         survey: &mut Survey<'s>,
         price: Price,
         indexed: &[&'s Arc<Segment>],
-    ) -> Result<Middle<'s>, Error> {
+        codes: &HeadCodes<'s>,
+    ) -> Result<Middle, Error> {
         let geometry = self.snapshot.geometry();
         let token_bytes = geometry.key_bytes() + geometry.value_bytes();
         let head = self.head;
-        let codes = |segment: usize| indexed[segment].codes(head);
         let middle = survey.read_codes(price, token_bytes, codes)?;
         let mut gathered = Gathered::new(geometry);
         for of_segment in &middle.segments {
+            indexed[of_segment.segment].expect_scattered(head, &of_segment.exact_rows);
+        }
+        for of_segment in &middle.segments {
             let segment = indexed[of_segment.segment];
-            let payload = segment.payload(head, segment.all_rows())?;
+            let payload = segment.scattered(head, &of_segment.exact_rows)?;
             gathered.take(
                 self.snapshot.fixed.kernels,
                 &payload,
@@ -469,7 +482,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Computes tokens of a segment of tokens `range` exactly.
-    pub(super) fn read(&mut self, payload: Payload<'_>, range: TokenRange) -> Result<(), Error> {
+    pub(super) fn read(&mut self, payload: &Payload<'_>, range: TokenRange) -> Result<(), Error> {
         let seen = if self.all_see(range) {
             Seen::ByAll
         } else {

@@ -13,6 +13,7 @@ use crate::collection::gather::Gathered;
 use crate::index::audit::tally::{Part, Tally};
 use crate::index::audit::{Drawn, Given, Sample, Seed};
 use crate::index::middle::Middle;
+use crate::index::segment::HeadCodes;
 use crate::index::{Segment, Survey};
 use crate::model::{Audit, Error};
 
@@ -20,9 +21,10 @@ use crate::model::{Audit, Error};
 #[derive(Clone, Copy)]
 pub(super) struct Planned<'a> {
     pub(super) survey: &'a Survey<'a>,
-    pub(super) middle: Option<&'a Middle<'a>>,
+    pub(super) middle: Option<&'a Middle>,
     /// Of the survey.
     pub(super) segments: &'a [&'a Arc<Segment>],
+    pub(super) codes: &'a HeadCodes<'a>,
     pub(super) answer: &'a HeadAnswer,
 }
 
@@ -37,8 +39,11 @@ impl Pass<'_> {
             lse: &answer.partial.lse,
             errors: &answer.report.error_estimate,
         };
-        let codes = |segment: usize| planned.segments[segment].codes(self.head);
+        let codes = planned.codes.clone();
         let (mut sample, drawn) = Sample::draw(planned.survey, given, codes, seed)?;
+        for drawn in &drawn {
+            planned.segments[drawn.place.segment].expect_scattered(self.head, &drawn.rows);
+        }
         let mut audit = Audit {
             clusters: drawn.len() as u64,
             bytes_read: sample.bytes(),
@@ -66,7 +71,7 @@ impl Pass<'_> {
         to: &mut Accumulator,
     ) -> Result<u64, Error> {
         let mut gathered = Gathered::new(self.snapshot.geometry());
-        let payload = segment.payload(self.head, segment.all_rows())?;
+        let payload = segment.scattered(self.head, &drawn.rows)?;
         gathered.take(self.snapshot.fixed.kernels, &payload, &drawn.rows)?;
         let (keys, values) = (gathered.keys()?, gathered.values()?);
         attend::add(

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use wavekv_kernels::ShapeError;
+use wavekv_storage::Patience;
 
 use crate::collection::layer::Snapshot;
 use crate::index::Segment;
+use crate::index::segment::ReadError;
 use crate::model::{ClusterAddress, Error, ErrorKind, KvHead, TokenRange};
 
 /// What to fetch.
@@ -45,10 +46,10 @@ impl Snapshot {
     /// The stored K and V.
     ///
     /// # Errors
-    /// As [`Snapshot::tokens_of`].
+    /// As [`Snapshot::tokens_of`]; `Unavailable` when the disk does not give them.
     pub fn fetch(&self, what: What) -> Result<Fetched, Error> {
         match what {
-            What::Range(range) => self.fetch_range(range),
+            What::Range(range) => self.fetch_range(range, Patience::Idle),
             What::Cluster(address) => self.fetch_cluster(address),
         }
     }
@@ -84,7 +85,12 @@ impl Snapshot {
         Ok((segment, head.rows(cluster)))
     }
 
-    fn fetch_range(&self, range: TokenRange) -> Result<Fetched, Error> {
+    /// The tokens of a range, see [`Snapshot::visit`].
+    pub(super) fn fetch_range(
+        &self,
+        range: TokenRange,
+        patience: Patience,
+    ) -> Result<Fetched, Error> {
         let range = self.stored(range)?;
         let geometry = self.geometry();
         let heads = geometry.kv_heads as usize;
@@ -93,11 +99,16 @@ impl Snapshot {
         let mut keys = vec![0; tokens * heads * key_bytes];
         let mut values = vec![0; tokens * heads * value_bytes];
         for head in 0..heads {
-            self.visit(KvHead(head as u32), range, |position, key, value| {
-                let row = (position - range.start) as usize * heads + head;
-                keys[row * key_bytes..][..key_bytes].copy_from_slice(key);
-                values[row * value_bytes..][..value_bytes].copy_from_slice(value);
-            })?;
+            self.visit(
+                KvHead(head as u32),
+                range,
+                patience,
+                |position, key, value| {
+                    let row = (position - range.start) as usize * heads + head;
+                    keys[row * key_bytes..][..key_bytes].copy_from_slice(key);
+                    values[row * value_bytes..][..value_bytes].copy_from_slice(value);
+                },
+            )?;
         }
         let positions = (range.start..range.end).collect();
         Ok(Fetched {
@@ -110,7 +121,7 @@ impl Snapshot {
 
     fn fetch_cluster(&self, address: ClusterAddress) -> Result<Fetched, Error> {
         let (segment, rows) = self.cluster(address)?;
-        let payload = segment.payload(address.head, rows)?;
+        let payload = segment.payload(address.head, rows, Patience::Idle)?;
         Ok(Fetched {
             positions: payload.positions.to_vec(),
             heads: 1,
@@ -119,13 +130,15 @@ impl Snapshot {
         })
     }
 
-    /// Shows the K and V bytes of every token of `range` of one head, in no particular order.
+    /// Shows the K and V bytes of every token of `range` of one head, in no particular order. Whoever has locked something
+    /// has [`Patience::Stand`].
     pub(super) fn visit(
         &self,
         head: KvHead,
         range: TokenRange,
+        patience: Patience,
         mut see: impl FnMut(u32, &[u8], &[u8]),
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), ReadError> {
         let geometry = self.geometry();
         let (key_bytes, value_bytes) = (geometry.key_bytes(), geometry.value_bytes());
         for (block, part) in self.steady.parts(range) {
@@ -143,7 +156,7 @@ impl Snapshot {
         }
         let met = |segment: &&std::sync::Arc<_>| !overlap(segment, range).is_empty();
         for segment in self.segments.iter().filter(met) {
-            let payload = segment.payload(head, segment.all_rows())?;
+            let payload = segment.payload(head, segment.all_rows(), patience)?;
             let (keys, values) = (payload.keys.bytes(), payload.values.bytes());
             for (row, position) in payload.positions.iter().enumerate() {
                 if range.contains(*position) {

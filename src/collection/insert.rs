@@ -1,6 +1,7 @@
 //! Insert: check, compare with what is stored, log, append. All or nothing.
 
 use wavekv_kernels::convert::{self, BadNumbers};
+use wavekv_storage::Patience;
 
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::steady::filled_blocks;
@@ -58,14 +59,19 @@ impl Snapshot {
         let (key_bytes, value_bytes) = (geometry.key_bytes(), geometry.value_bytes());
         let mut differs: Option<u32> = None;
         for head in 0..heads {
-            self.visit(KvHead(head as u32), range, |position, key, value| {
-                let row = (position - new.start) as usize * heads + head;
-                let same = &new.keys[row * key_bytes..][..key_bytes] == key
-                    && &new.values[row * value_bytes..][..value_bytes] == value;
-                if !same {
-                    differs = Some(differs.map_or(position, |first| first.min(position)));
-                }
-            })?;
+            self.visit(
+                KvHead(head as u32),
+                range,
+                Patience::Stand,
+                |position, key, value| {
+                    let row = (position - new.start) as usize * heads + head;
+                    let same = &new.keys[row * key_bytes..][..key_bytes] == key
+                        && &new.values[row * value_bytes..][..value_bytes] == value;
+                    if !same {
+                        differs = Some(differs.map_or(position, |first| first.min(position)));
+                    }
+                },
+            )?;
         }
         let Some(position) = differs else {
             return Ok(());

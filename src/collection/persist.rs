@@ -1,9 +1,10 @@
 //! What a layer puts on disk: every change of it before anybody sees it, so that what is acknowledged is there after the
 //! process ends. A layer of a collection without durability puts nothing there.
 
+use wavekv_storage::Patience;
 use wavekv_storage::store::{PendingSegment, Run, SegmentName};
 
-use crate::collection::fetch::{Fetched, What};
+use crate::collection::fetch::Fetched;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::index::build::Built;
 use crate::index::schema;
@@ -66,7 +67,7 @@ impl Layer {
         if !stored.needs_sink(sink.end) {
             return Ok(stored.seal(file, &replaced, None)?);
         }
-        let Fetched { keys, values, .. } = now.fetch(What::Range(sink))?;
+        let Fetched { keys, values, .. } = now.fetch_range(sink, Patience::Stand)?;
         let planes: &[&[u8]] = &[&keys, &values];
         let sink = Run {
             start: sink.start,

@@ -177,15 +177,16 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use wavekv_storage::DataDir;
     use wavekv_storage::store::{Durability, Store};
+    use wavekv_storage::{Budget, Bytes, DataDir, Residence};
 
     use super::*;
 
     fn decoded(record: Vec<u8>) -> Result<Recorded, Error> {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::open(folder.path().join("data")).unwrap();
-        let store = Store::open(&dir).unwrap();
+        let residence = Residence::new(&Budget::new(Bytes(1 << 20)), std::thread::yield_now);
+        let store = Store::open(&dir, residence).unwrap();
         let stored = store.create(1, "default/a", Durability::Process, vec![]);
         let stored = stored.unwrap();
         decode(&FoundCollection { record, stored })

@@ -2,10 +2,11 @@
 
 use wavekv_storage::segment::SegmentError;
 use wavekv_storage::store::{Remedy, StoreError};
-use wavekv_storage::{BudgetExceeded, Shortage};
+use wavekv_storage::{BudgetExceeded, ResidenceError, Shortage};
 
 use crate::index::build::BuildError;
 use crate::index::kinds::SearchError;
+use crate::index::segment::ReadError;
 use crate::model::{Error, ErrorKind};
 
 impl From<BudgetExceeded> for Error {
@@ -53,6 +54,19 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Shape(error) => error.into(),
+            ReadError::Residence(ResidenceError::NoRoom(refused)) => refused.into(),
+            ReadError::Residence(error @ ResidenceError::Read { .. }) => {
+                let message = format!("data_dir: segment {error}; expected the disk to work");
+                Self::new(ErrorKind::Unavailable, message)
+            }
+        }
+    }
+}
+
 impl From<BuildError> for Error {
     fn from(error: BuildError) -> Self {
         match error {
@@ -66,6 +80,7 @@ impl From<BuildError> for Error {
             BuildError::Shape(error) => error.into(),
             BuildError::Memory(error) => error.into(),
             BuildError::Search(error) => error.into(),
+            BuildError::Read(error) => error.into(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wavekv_kernels::Matrix;
-use wavekv_storage::Bytes;
+use wavekv_storage::{Bytes, Patience};
 
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::persist::Persisted;
@@ -283,7 +283,7 @@ impl Sealing {
             room(values, tokens * value_bytes),
         );
         self.before
-            .visit(head, self.range, |position, key, value| {
+            .visit(head, self.range, Patience::Stand, |position, key, value| {
                 let row = (position - self.range.start) as usize;
                 of_keys[row * key_bytes..][..key_bytes].copy_from_slice(key);
                 of_values[row * value_bytes..][..value_bytes].copy_from_slice(value);
@@ -313,8 +313,11 @@ fn room(words: &mut Vec<u32>, bytes: usize) -> &mut [u8] {
 mod tests {
     use std::cell::Cell;
 
+    use wavekv_kernels::Run;
+
     use super::*;
     use crate::collection::{Collection, sample};
+    use crate::index::segment::HeadCodes;
     use crate::model::{ErrorKind, IndexParameters, LayerId, NewTokens};
 
     const TOKENS: u32 = 700;
@@ -371,9 +374,19 @@ mod tests {
             panic!("{} segments", snapshot.segments().len());
         };
         let of_head = |head| {
-            let (index, codes) = (segment.head(head).unwrap(), segment.codes(head).unwrap());
-            let payload = segment.payload(head, segment.all_rows()).unwrap();
-            format!("{index:?} {codes:?} {payload:?}")
+            let index = segment.head(head).unwrap().unwrap();
+            let runs = [Run {
+                first: 0,
+                count: segment.range().tokens(),
+            }];
+            let rows: Vec<u32> = segment.all_rows().map(|row| row as u32).collect();
+            let codes = HeadCodes::new(head, vec![&**segment]);
+            let keys = codes.keys(0, &runs).unwrap();
+            let values = codes.values(0, &rows).unwrap();
+            let payload = segment
+                .payload(head, segment.all_rows(), Patience::Stand)
+                .unwrap();
+            format!("{index:?} {keys:?} {values:?} {payload:?}")
         };
         (0..HEADS).map(|head| of_head(KvHead(head))).collect()
     }

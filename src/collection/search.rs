@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use wavekv_kernels::Queries;
+use wavekv_storage::Patience;
 
 use crate::collection::attend::{HeadAnswer, Pass};
 use crate::collection::gather::Gathered;
@@ -60,15 +61,18 @@ impl<'a> Pass<'a> {
         self.cost.bytes_read += retrieval.bytes;
         let Some(rows) = &retrieval.rows else {
             for segment in segments {
-                let payload = segment.payload(self.head, segment.all_rows())?;
-                self.read(payload, segment.range())?;
+                let payload = segment.payload(self.head, segment.all_rows(), Patience::Idle)?;
+                self.read(&payload, segment.range())?;
                 self.cost.retrieved_tokens += u64::from(segment.range().tokens());
             }
             return Ok(());
         };
+        for (segment, rows) in segments.iter().zip(rows) {
+            segment.expect_scattered(self.head, rows);
+        }
         let mut gathered = Gathered::new(self.snapshot.geometry());
         for (segment, rows) in segments.iter().zip(rows) {
-            let payload = segment.payload(self.head, segment.all_rows())?;
+            let payload = segment.scattered(self.head, rows)?;
             gathered.take(self.snapshot.fixed.kernels, &payload, rows)?;
             self.cost.ignored_tokens += u64::from(segment.range().tokens()) - rows.len() as u64;
         }
@@ -86,7 +90,8 @@ impl<'a> Pass<'a> {
                 whole.push(segment);
             } else if !part.is_empty() {
                 let rows = part.rows_from(segment.range().start);
-                self.read(segment.payload(self.head, rows)?, part)?;
+                let payload = segment.payload(self.head, rows, Patience::Idle)?;
+                self.read(&payload, part)?;
                 self.cost.steady_tokens += self.seen_of(part);
             }
         }

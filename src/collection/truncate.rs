@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::collection::fetch::{Fetched, What};
+use wavekv_storage::Patience;
+
+use crate::collection::fetch::Fetched;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::steady::filled_blocks;
 use crate::model::{Error, NewTokens, TokenRange};
@@ -51,7 +53,7 @@ impl Snapshot {
 
     /// The tokens of `tail`, which segments have now.
     fn unsealed(&self, tail: TokenRange) -> Result<NewTokens, Error> {
-        let Fetched { keys, values, .. } = self.fetch(What::Range(tail))?;
+        let Fetched { keys, values, .. } = self.fetch_range(tail, Patience::Stand)?;
         Ok(NewTokens {
             start: tail.start,
             tokens: tail.tokens(),

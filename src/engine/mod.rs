@@ -19,12 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_kernels::{Isa, Kernels};
+use wavekv_storage::Budget;
 use wavekv_storage::store::{self, Store};
-use wavekv_storage::{Budget, Bytes};
 
 use self::audits::Audits;
 use self::background::Background;
 use self::pool::ComputePool;
+pub use self::pool::while_the_disk_reads;
 use self::recovery::Recovery;
 use self::registry::Registry;
 use self::retention::Deleted;
@@ -39,8 +40,6 @@ use crate::model::{
 /// What the engine is given at start; plain values.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Bytes of K, V and index of all collections together.
-    pub memory_budget: u64,
     /// Of the compute pool; 0 for one a core.
     pub threads: usize,
     /// That cluster; 0 for one a core.
@@ -78,8 +77,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows the collections of `store` and has opened none: [`Engine::open_collections`] does. Its threads
-    /// run until it is dropped.
+    /// An engine that knows the collections of `store` and has opened none: [`Engine::open_collections`] does. K, V and index
+    /// of all of them count in the budget that the store's files do. Its threads run until it is dropped.
     ///
     /// # Errors
     /// `DataLoss` when a collection's record is damaged or a newer build's; `Internal` when the system gives no threads.
@@ -91,7 +90,7 @@ impl Engine {
     ) -> Result<Arc<Self>, Error> {
         let kernels = Kernels::detect();
         tracing::info!(isa = %kernels.isa(), "kernels chosen");
-        let budget = Budget::new(Bytes(settings.memory_budget));
+        let budget = store.residence().budget().clone();
         let engine = Arc::new(Self {
             boot_epoch,
             clock,

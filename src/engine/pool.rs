@@ -1,14 +1,39 @@
 //! The compute pool: the one door between the threads that wait (tokio's) and those that compute.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::model::{Error, ErrorKind};
 
 /// Calls that compute or wait for a thread; more wait in their connection, which pushes back on the client.
 const CALLS_AT_ONCE: usize = 256;
+
+/// How many pieces of work a thread may lay aside at once, each of which waits for the disk, before it sleeps instead: they
+/// are on its stack, and the first of them ends last.
+const LAID_ASIDE: u32 = 4;
+/// How long it sleeps when there is nothing else to do: the time of a read from a fast device.
+const NAP: Duration = Duration::from_micros(50);
+
+/// What a thread does for a moment while the disk reads for it: other work of its pool, where there is any.
+pub fn while_the_disk_reads() {
+    thread_local! {
+        static LAID: Cell<u32> = const { Cell::new(0) };
+    }
+    let laid = LAID.get();
+    if laid < LAID_ASIDE {
+        LAID.set(laid + 1);
+        let worked = rayon::yield_now();
+        LAID.set(laid);
+        if worked == Some(Yield::Executed) {
+            return;
+        }
+    }
+    std::thread::sleep(NAP);
+}
 
 #[derive(Debug)]
 pub(super) struct ComputePool {

@@ -8,13 +8,13 @@
 //! good as all of the coded tokens read.
 
 use wavekv_kernels::{
-    Accumulator, AddValues, CodedKeys, CodedValues, Codes4, Judge, Judgement, Queries4, Run,
-    ShapeError, Weigh, WeighedTokens,
+    Accumulator, AddValues, CodedKeys, CodedValues, Judge, Judgement, Queries4, Run, ShapeError,
+    Weigh, WeighedTokens,
 };
 
 use crate::index::error_estimate::Doubt;
 use crate::index::ladder::Ladder;
-use crate::index::segment::HeadCodes;
+use crate::index::segment::{HeadCodes, HeldCodes, ReadError};
 use crate::index::survey::Survey;
 use crate::index::zones::{Place, Zone};
 
@@ -34,7 +34,7 @@ pub struct Price {
 
 /// What the codes of one segment's coded clusters say.
 #[derive(Debug)]
-pub struct Weighed<'a> {
+pub struct Weighed {
     /// Place of the segment.
     pub segment: usize,
     /// Payload rows of the tokens that must be computed exactly, ascending.
@@ -43,15 +43,13 @@ pub struct Weighed<'a> {
     value_rows: Vec<u32>,
     /// `[group, value_rows]`.
     value_weights: Vec<f32>,
-    /// Of the values.
-    codes: Codes4<'a>,
 }
 
 /// What the codes of all coded clusters say.
 #[derive(Debug)]
-pub struct Middle<'a> {
+pub struct Middle {
     /// Segment after segment.
-    pub segments: Vec<Weighed<'a>>,
+    pub segments: Vec<Weighed>,
     /// A weight of 1 is a mass of `exp(reference)`, one a query head.
     references: Vec<f32>,
     /// Codes that were read.
@@ -78,21 +76,30 @@ struct Keys<'a> {
     exacts: Vec<f32>,
     /// `[clusters, group]`: weights of the tokens that are not exact.
     left: Vec<f32>,
-    codes: HeadCodes<'a>,
+    codes: HeldCodes<'a>,
+    value_row_bytes: usize,
+}
+
+/// The coded clusters of one segment.
+#[derive(Debug)]
+struct Coded {
+    segment: usize,
+    clusters: Vec<usize>,
+    runs: Vec<Run>,
 }
 
 impl<'a> Survey<'a> {
-    /// Reads the codes of the coded clusters. `codes` has those of the segment at a place, `exact_bytes` is what a token
-    /// costs to compute exactly. The survey's masses of these clusters are from then on what is left of them.
+    /// Reads the codes of the coded clusters out of `codes`, which has those of the survey's segments; `exact_bytes` is what a
+    /// token costs to compute exactly. The survey's masses of these clusters are from then on what is left of them.
     ///
     /// # Errors
-    /// [`ShapeError`] when the codes are not those of the segments.
+    /// [`ReadError`] when the codes are not those of the segments, or the disk does not give them.
     pub fn read_codes(
         &mut self,
         price: Price,
         exact_bytes: usize,
-        codes: impl Fn(usize) -> Result<HeadCodes<'a>, ShapeError>,
-    ) -> Result<Middle<'a>, ShapeError> {
+        codes: &HeadCodes<'a>,
+    ) -> Result<Middle, ReadError> {
         let Some(doubt) = self.doubt.take() else {
             return Ok(Middle {
                 segments: vec![],
@@ -101,12 +108,14 @@ impl<'a> Survey<'a> {
                 tokens: 0,
             });
         };
-        let mut keys = vec![];
-        for segment in 0..self.segments.len() {
-            if self.zones[self.clusters(segment)].contains(&Zone::Coded) {
-                keys.push(self.weigh(segment, codes(segment)?, &doubt)?);
-            }
+        let coded = self.coded();
+        for Coded { segment, runs, .. } in &coded {
+            codes.expect_keys(*segment, runs);
         }
+        let keys = coded
+            .into_iter()
+            .map(|coded| self.weigh(coded, codes, &doubt));
+        let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         let mut at = price.square_a_byte;
         let mut left = self.judge(&mut keys, price.linear, at, exact_bytes, &doubt)?;
         if left.worst() > price.aim {
@@ -121,9 +130,9 @@ impl<'a> Survey<'a> {
         };
         for keys in &keys {
             let weighed = self.settle(keys, at, exact_bytes, &middle.references);
+            codes.expect_values(weighed.segment, &weighed.value_rows);
             let (coded, valued) = (keys.tokens(), weighed.value_rows.len());
-            let bytes =
-                coded * keys.codes.keys.row_bytes() + valued * keys.codes.values.row_bytes();
+            let bytes = coded * keys.codes.codes.row_bytes() + valued * keys.value_row_bytes;
             middle.bytes += bytes as u64;
             middle.tokens += (coded - weighed.exact_rows.len()) as u64;
             middle.segments.push(weighed);
@@ -132,22 +141,39 @@ impl<'a> Survey<'a> {
         Ok(middle)
     }
 
+    /// The segments that have coded clusters.
+    fn coded(&self) -> Vec<Coded> {
+        let coded = (0..self.segments.len()).map(|segment| {
+            let head = &self.segments[segment];
+            let zones = self.zones[self.clusters(segment)].iter().enumerate();
+            let clusters = zones.filter(|(_, zone)| **zone == Zone::Coded);
+            let clusters: Vec<usize> = clusters.map(|(cluster, _)| cluster).collect();
+            let run = |cluster: &usize| Run {
+                first: head.first_rows[*cluster],
+                count: head.counts[*cluster],
+            };
+            Coded {
+                segment,
+                runs: clusters.iter().map(run).collect(),
+                clusters,
+            }
+        });
+        coded.filter(|coded| !coded.clusters.is_empty()).collect()
+    }
+
     /// Weighs the tokens of the coded clusters of a segment.
     fn weigh(
         &self,
-        segment: usize,
-        codes: HeadCodes<'a>,
+        coded: Coded,
+        codes: &HeadCodes<'a>,
         doubt: &Doubt,
-    ) -> Result<Keys<'a>, ShapeError> {
+    ) -> Result<Keys<'a>, ReadError> {
+        let Coded {
+            segment,
+            clusters,
+            runs,
+        } = coded;
         let head = &self.segments[segment];
-        let zones = self.zones[self.clusters(segment)].iter().enumerate();
-        let coded = zones.filter(|(_, zone)| **zone == Zone::Coded);
-        let clusters: Vec<usize> = coded.map(|(cluster, _)| cluster).collect();
-        let run = |cluster: &usize| Run {
-            first: head.first_rows[*cluster],
-            count: head.counts[*cluster],
-        };
-        let runs: Vec<Run> = clusters.iter().map(run).collect();
         let mut centres = Vec::with_capacity(clusters.len() * self.group);
         let mut by_mean = Vec::with_capacity(centres.capacity());
         let mut by_codes = Vec::with_capacity(centres.capacity());
@@ -162,20 +188,21 @@ impl<'a> Survey<'a> {
         let mut keys = Keys {
             segment,
             clusters,
-            runs,
             weights: vec![],
             by_mean,
             by_codes,
             values: vec![],
             exacts: vec![],
             left: vec![],
-            codes,
+            codes: codes.keys(segment, &runs)?,
+            value_row_bytes: codes.value_row_bytes(),
+            runs,
         };
         keys.weights = vec![0.0; self.group * keys.tokens()];
         let queries = Queries4::new(self.query.queries, head.key_profile, self.query.scale)?;
         let coded = CodedKeys {
             queries: &queries,
-            codes: codes.keys,
+            codes: keys.codes.codes,
             runs: &keys.runs,
             centres: &centres,
             references: &doubt.answer().lse,
@@ -232,13 +259,12 @@ impl<'a> Survey<'a> {
         square_a_byte: f32,
         exact_bytes: usize,
         references: &[f32],
-    ) -> Weighed<'a> {
+    ) -> Weighed {
         let mut weighed = Weighed {
             segment: keys.segment,
             exact_rows: vec![],
             value_rows: vec![],
             value_weights: vec![],
-            codes: keys.codes.values,
         };
         let [least_value, least_exact] = keys.least(square_a_byte, exact_bytes);
         let mut value_tokens = vec![];
@@ -300,15 +326,22 @@ impl<'a> Survey<'a> {
     }
 }
 
-impl Middle<'_> {
-    /// Adds the tokens whose value codes are read to `acc`, which has their mass and the means of their clusters.
+impl Middle {
+    /// Adds the tokens whose value codes are read, out of `codes`, to `acc`, which has their mass and the means of their
+    /// clusters.
     ///
     /// # Errors
-    /// [`ShapeError`] when `acc` is not `[group, value_dim]`.
-    pub fn add_values(&self, survey: &Survey<'_>, acc: &mut Accumulator) -> Result<(), ShapeError> {
+    /// [`ReadError`] when `acc` is not `[group, value_dim]`, or the disk does not give the codes.
+    pub fn add_values(
+        &self,
+        survey: &Survey<'_>,
+        codes: &HeadCodes<'_>,
+        acc: &mut Accumulator,
+    ) -> Result<(), ReadError> {
         for segment in &self.segments {
+            let held = codes.values(segment.segment, &segment.value_rows)?;
             let values = CodedValues {
-                codes: segment.codes,
+                codes: held.codes,
                 tokens: &segment.value_rows,
                 weights: &segment.value_weights,
                 references: &self.references,
@@ -326,14 +359,14 @@ impl Keys<'_> {
 
     /// What a token must be worth at a price, for the codes of its value and for all of it.
     fn least(&self, square_a_byte: f32, exact_bytes: usize) -> [f32; 2] {
-        let bytes = [self.codes.values.row_bytes(), exact_bytes];
+        let bytes = [self.value_row_bytes, exact_bytes];
         bytes.map(|bytes| square_a_byte * bytes as f32)
     }
 
     /// Puts every token on a ladder of worths a byte, twice: for its value and for all of it.
     fn climb(&self, group: usize, exact_bytes: usize, ladder: &mut Ladder) {
         let all = self.tokens();
-        let bytes = [self.codes.values.row_bytes(), exact_bytes].map(|bytes| bytes as f32);
+        let bytes = [self.value_row_bytes, exact_bytes].map(|bytes| bytes as f32);
         let mut token = 0;
         for (index, run) in self.runs.iter().enumerate() {
             for _ in 0..run.count {

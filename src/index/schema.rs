@@ -74,23 +74,28 @@ pub fn schema(geometry: &Geometry, kind: IndexKind) -> Result<Arc<Schema>, Schem
     };
     let (head_dim, value_dim) = (geometry.head_dim, geometry.value_dim);
     let codes = |dim: u32| Codes4::code_bytes(dim as usize) as u32;
-    let column = |name, element, row_elements| Column {
-        name,
-        element,
-        row_elements,
+    // What a query reads of every cluster stays in memory; what it reads of a few may leave.
+    let of = |paged| {
+        move |name, element, row_elements| Column {
+            name,
+            element,
+            row_elements,
+            paged,
+        }
     };
+    let (column, paged) = (of(false), of(true));
     let mut columns = vec![
-        column("keys", payload, head_dim),
-        column("values", payload, value_dim),
+        paged("keys", payload, head_dim),
+        paged("values", payload, value_dim),
         column("positions", Element::U32, 1),
     ];
     if !kind.has_clusters() {
         return Ok(Arc::new(Schema::new(columns)?));
     }
     columns.extend([
-        column("key_codes", Element::U8, codes(head_dim)),
+        paged("key_codes", Element::U8, codes(head_dim)),
         column("key_code_scales", Element::F16, 1),
-        column("value_codes", Element::U8, codes(value_dim)),
+        paged("value_codes", Element::U8, codes(value_dim)),
         column("value_code_scales", Element::F16, 1),
         column("head_clusters", Element::U32, 1),
         column("key_bases", Element::F32, head_dim),

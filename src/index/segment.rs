@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use wavekv_kernels::{Codes4, Codes8, Dtype, Matrix, ShapeError};
-use wavekv_storage::Reservation;
-use wavekv_storage::segment::Columns;
+use wavekv_kernels::{Codes4, Codes8, Dtype, Matrix, Run, ShapeError};
+use wavekv_storage::segment::{ColumnId, Columns};
+use wavekv_storage::{Hold, Patience, Reservation, ResidenceError};
 
 use crate::index::build::Built;
 use crate::index::kinds::KeySearch;
@@ -43,6 +43,9 @@ pub struct HeadSearch {
     pub value_mean_norm: f32,
 }
 
+/// What of a segment is K and V.
+const PAYLOAD: [ColumnId; 2] = [schema::KEYS, schema::VALUES];
+
 /// The meta index of one KV head of one segment. Slices have one entry a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadIndex<'a> {
@@ -70,13 +73,31 @@ pub struct HeadIndex<'a> {
     pub code_errors: [f32; 2],
 }
 
-/// The codes of one KV head of one segment: a row a token, in cluster order.
-#[derive(Clone, Copy, Debug)]
+/// The codes of one KV head of some segments: a row a token, in cluster order; of keys beside the centroids of their clusters,
+/// of values beside the mean values.
+#[derive(Clone, Debug)]
 pub struct HeadCodes<'a> {
-    /// Keys beside the centroids of their clusters.
-    pub keys: Codes4<'a>,
-    /// Values beside the mean values of their clusters.
-    pub values: Codes4<'a>,
+    head: KvHead,
+    segments: Vec<&'a Segment>,
+}
+
+/// Codes of one KV head of one segment, of which the rows that were asked for are in memory.
+#[derive(Debug)]
+pub struct HeldCodes<'a> {
+    /// All of the head.
+    pub codes: Codes4<'a>,
+    _held: Hold<'a>,
+}
+
+/// Why rows of a segment are not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The segment has no such rows: a bug.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// They cannot be had from the disk.
+    #[error(transparent)]
+    Residence(#[from] ResidenceError),
 }
 
 impl HeadIndex<'_> {
@@ -100,8 +121,8 @@ impl HeadIndex<'_> {
     }
 }
 
-/// K, V and positions of neighbouring clusters of one head; rows are tokens.
-#[derive(Clone, Copy, Debug)]
+/// K, V and positions of one head, in memory; rows are tokens.
+#[derive(Debug)]
 pub struct Payload<'a> {
     /// `[tokens, head_dim]`.
     pub keys: Matrix<'a>,
@@ -109,6 +130,7 @@ pub struct Payload<'a> {
     pub values: Matrix<'a>,
     /// Of each row.
     pub positions: &'a [u32],
+    _held: Hold<'a>,
 }
 
 impl Segment {
@@ -231,46 +253,62 @@ impl Segment {
         }))
     }
 
-    /// The codes of one head.
-    ///
-    /// # Errors
-    /// [`ShapeError`] when the columns are not those of one segment.
-    pub fn codes(&self, head: KvHead) -> Result<HeadCodes<'_>, ShapeError> {
-        let tokens = self.range.tokens() as usize;
-        let rows = head.index() * tokens..(head.index() + 1) * tokens;
-        let codes = |codes, scales, profiles, dim: usize| {
-            let bytes = Codes4::code_bytes(dim);
-            let codes =
-                &self.columns.column(codes).as_bytes()[rows.start * bytes..rows.end * bytes];
-            let scales = bytemuck::cast_slice(self.columns.column(scales).as_u16());
-            let profile = &self.columns.column(profiles).as_f32()[head.index() * dim..][..dim];
-            Codes4::new(codes, &scales[rows.clone()], profile)
-        };
-        Ok(HeadCodes {
-            keys: codes(
-                schema::KEY_CODES,
-                schema::KEY_CODE_SCALES,
-                schema::KEY_PROFILES,
-                self.head_dim,
-            )?,
-            values: codes(
-                schema::VALUE_CODES,
-                schema::VALUE_CODE_SCALES,
-                schema::VALUE_PROFILES,
-                self.value_dim,
-            )?,
-        })
-    }
-
     /// K, V and positions of the rows `rows` of a head, see [`HeadIndex::rows`]; in a segment without clusters, rows are
     /// in order of position.
     ///
     /// # Errors
-    /// [`ShapeError`] when the head has no such rows.
-    pub fn payload(&self, head: KvHead, rows: Range<usize>) -> Result<Payload<'_>, ShapeError> {
-        let tokens = self.range.tokens() as usize;
-        let first = head.index() * tokens;
+    /// [`ReadError`] when the head has no such rows, or the disk does not give them.
+    pub fn payload(
+        &self,
+        head: KvHead,
+        rows: Range<usize>,
+        patience: Patience,
+    ) -> Result<Payload<'_>, ReadError> {
+        let first = self.first_row(head);
         let rows = first + rows.start..first + rows.end;
+        let wanted = PAYLOAD.map(|column| (column, rows.clone()));
+        self.view(rows, self.columns.hold(wanted, patience)?)
+    }
+
+    /// K, V and positions of a head, of which only the rows `rows` are in memory: for those who take single tokens.
+    ///
+    /// # Errors
+    /// As [`Segment::payload`].
+    pub fn scattered(&self, head: KvHead, rows: &[u32]) -> Result<Payload<'_>, ReadError> {
+        let held = self
+            .columns
+            .hold(self.tokens(PAYLOAD, head, rows), Patience::Idle)?;
+        let first = self.first_row(head);
+        self.view(first..first + self.range.tokens() as usize, held)
+    }
+
+    /// Has the disk read K and V of some rows of a head, for those who will ask for them.
+    pub fn expect(&self, head: KvHead, rows: Range<usize>) {
+        let first = self.first_row(head);
+        let rows = first + rows.start..first + rows.end;
+        self.columns
+            .expect(PAYLOAD.map(|column| (column, rows.clone())));
+    }
+
+    /// The same of single rows.
+    pub fn expect_scattered(&self, head: KvHead, rows: &[u32]) {
+        self.columns.expect(self.tokens(PAYLOAD, head, rows));
+    }
+
+    /// Brings all of it into memory, where it stays until there is no room.
+    ///
+    /// # Errors
+    /// [`ReadError::Residence`] when there is no room, or the disk does not give it.
+    pub fn promote(&self) -> Result<(), ReadError> {
+        Ok(self.columns.promote()?)
+    }
+
+    /// Has K, V and codes leave memory, where a file has them and nobody reads them.
+    pub fn demote(&self) {
+        self.columns.demote();
+    }
+
+    fn view<'a>(&'a self, rows: Range<usize>, held: Hold<'a>) -> Result<Payload<'a>, ReadError> {
         let all = self.columns.rows(schema::POSITIONS) as usize;
         let matrix = |column, cols| {
             let bytes = self.columns.column(column).as_bytes();
@@ -280,6 +318,45 @@ impl Segment {
             keys: matrix(schema::KEYS, self.head_dim)?,
             values: matrix(schema::VALUES, self.value_dim)?,
             positions: &self.columns.column(schema::POSITIONS).as_u32()[rows.clone()],
+            _held: held,
+        })
+    }
+
+    /// Where single rows of a head are.
+    fn tokens<const N: usize>(
+        &self,
+        columns: [ColumnId; N],
+        head: KvHead,
+        rows: &[u32],
+    ) -> impl Iterator<Item = (ColumnId, Range<usize>)> {
+        let first = self.first_row(head);
+        columns.into_iter().flat_map(move |column| {
+            let row = move |row: &u32| first + *row as usize..first + *row as usize + 1;
+            rows.iter().map(row).map(move |row| (column, row))
+        })
+    }
+
+    /// The first row of a head, of columns whose rows are tokens.
+    fn first_row(&self, head: KvHead) -> usize {
+        head.index() * self.range.tokens() as usize
+    }
+
+    fn codes<'a>(
+        &'a self,
+        head: KvHead,
+        [codes, scales, profiles]: [ColumnId; 3],
+        dim: usize,
+        held: Hold<'a>,
+    ) -> Result<HeldCodes<'a>, ReadError> {
+        let first = self.first_row(head);
+        let rows = first..first + self.range.tokens() as usize;
+        let bytes = Codes4::code_bytes(dim);
+        let codes = &self.columns.column(codes).as_bytes()[rows.start * bytes..rows.end * bytes];
+        let scales = bytemuck::cast_slice(self.columns.column(scales).as_u16());
+        let profile = &self.columns.column(profiles).as_f32()[head.index() * dim..][..dim];
+        Ok(HeldCodes {
+            codes: Codes4::new(codes, &scales[rows], profile)?,
+            _held: held,
         })
     }
 
@@ -293,5 +370,83 @@ impl Segment {
             return None;
         };
         Some(*start..*end)
+    }
+}
+
+impl<'a> HeadCodes<'a> {
+    /// Of a head of these segments.
+    pub fn new(head: KvHead, segments: Vec<&'a Segment>) -> Self {
+        Self { head, segments }
+    }
+
+    /// Bytes that reading the codes of a value costs.
+    pub fn value_row_bytes(&self) -> usize {
+        let dim = self.segments.first().map_or(0, |segment| segment.value_dim);
+        Codes4::row_bytes_of(dim)
+    }
+
+    /// Bytes that reading the codes of a token costs.
+    pub fn row_bytes(&self) -> usize {
+        let dim = self.segments.first().map_or(0, |segment| segment.head_dim);
+        Codes4::row_bytes_of(dim) + self.value_row_bytes()
+    }
+
+    /// Has the disk read the codes of keys that will be asked for.
+    pub fn expect_keys(&self, segment: usize, runs: &[Run]) {
+        let segment = self.segments[segment];
+        segment.columns.expect(self.key_rows(segment, runs));
+    }
+
+    /// Has the disk read the codes of values that will be asked for.
+    pub fn expect_values(&self, segment: usize, rows: &[u32]) {
+        let segment = self.segments[segment];
+        segment
+            .columns
+            .expect(segment.tokens([schema::VALUE_CODES], self.head, rows));
+    }
+
+    /// The codes of keys, of which those of `runs` may be read.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the segment has no such rows, or the disk does not give them.
+    pub fn keys(&self, segment: usize, runs: &[Run]) -> Result<HeldCodes<'a>, ReadError> {
+        let segment = self.segments[segment];
+        let held = segment
+            .columns
+            .hold(self.key_rows(segment, runs), Patience::Idle)?;
+        let columns = [
+            schema::KEY_CODES,
+            schema::KEY_CODE_SCALES,
+            schema::KEY_PROFILES,
+        ];
+        segment.codes(self.head, columns, segment.head_dim, held)
+    }
+
+    /// The codes of values, of which those of `rows` may be read.
+    ///
+    /// # Errors
+    /// As [`HeadCodes::keys`].
+    pub fn values(&self, segment: usize, rows: &[u32]) -> Result<HeldCodes<'a>, ReadError> {
+        let segment = self.segments[segment];
+        let rows = segment.tokens([schema::VALUE_CODES], self.head, rows);
+        let held = segment.columns.hold(rows, Patience::Idle)?;
+        let columns = [
+            schema::VALUE_CODES,
+            schema::VALUE_CODE_SCALES,
+            schema::VALUE_PROFILES,
+        ];
+        segment.codes(self.head, columns, segment.value_dim, held)
+    }
+
+    fn key_rows(
+        &self,
+        segment: &Segment,
+        runs: &[Run],
+    ) -> impl Iterator<Item = (ColumnId, Range<usize>)> {
+        let first = segment.first_row(self.head);
+        runs.iter().map(move |run| {
+            let start = first + run.first as usize;
+            (schema::KEY_CODES, start..start + run.count as usize)
+        })
     }
 }

@@ -6,8 +6,8 @@ use std::io::Write as _;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use wavekv_storage::DataDir;
 use wavekv_storage::store::{Durability, Run, Store};
+use wavekv_storage::{Budget, Bytes, DataDir, Residence};
 
 const SIZES: [usize; 6] = [4 << 10, 16 << 10, 63 << 10, 65 << 10, 256 << 10, 4 << 20];
 /// K and V of a token of a layer with 8 KV heads, 128 dimensions, bf16.
@@ -50,7 +50,8 @@ fn store_power(bencher: Bencher<'_, '_>, bytes: usize) {
 fn store(bencher: Bencher<'_, '_>, bytes: usize, durability: Durability) {
     let folder = tempfile::tempdir().unwrap();
     let dir = DataDir::open(folder.path().join("data")).unwrap();
-    let store = Store::open(&dir).unwrap();
+    let budget = Budget::new(Bytes(1 << 30));
+    let store = Store::open(&dir, Residence::new(&budget, std::thread::yield_now)).unwrap();
     let layer = store
         .create(1, "bench", durability, vec![])
         .unwrap()

@@ -6,8 +6,8 @@
 
 use std::fmt;
 use std::ops::Add;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::buffer::Buffer;
 
@@ -91,6 +91,13 @@ pub struct Budget {
 struct Account {
     limit: u64,
     used: AtomicU64,
+    reclaim: OnceLock<Weak<dyn Reclaim>>,
+}
+
+/// Whoever can give memory back that counts in a budget.
+pub(crate) trait Reclaim: fmt::Debug + Send + Sync {
+    /// Gives back `wanted` bytes or less; returns how many. It must not allocate from the budget.
+    fn reclaim(&self, wanted: Bytes) -> Bytes;
 }
 
 impl Budget {
@@ -99,6 +106,7 @@ impl Budget {
         let account = Account {
             limit: limit.0,
             used: AtomicU64::new(0),
+            reclaim: OnceLock::new(),
         };
         Self {
             account: Arc::new(account),
@@ -126,11 +134,39 @@ impl Budget {
             .ok_or_else(|| self.refusal(asked, self.used(), Shortage::System))
     }
 
+    /// Asks `reclaim`, the first that is given, for memory when there is not enough.
+    pub(crate) fn reclaim_from(&self, reclaim: &Arc<dyn Reclaim>) {
+        self.account.reclaim.get_or_init(|| Arc::downgrade(reclaim));
+    }
+
     /// Counts memory that somebody else allocates, for as long as the reservation lives.
     ///
     /// # Errors
-    /// [`BudgetExceeded`] when it would pass the limit.
+    /// [`BudgetExceeded`] when it would pass the limit and nobody gives enough back.
     pub fn reserve(&self, asked: Bytes) -> Result<Reservation, BudgetExceeded> {
+        loop {
+            let refused = match self.try_reserve(asked) {
+                Ok(reservation) => return Ok(reservation),
+                Err(refused) => refused,
+            };
+            let reclaim = self.account.reclaim.get().and_then(Weak::upgrade);
+            let wanted = Bytes(
+                asked
+                    .0
+                    .saturating_sub(refused.limit.0.saturating_sub(refused.used.0)),
+            );
+            // More than there is at all is asked of nobody.
+            let possible = asked <= refused.limit;
+            let freed = reclaim
+                .filter(|_| possible)
+                .map_or(Bytes(0), |reclaim| reclaim.reclaim(wanted));
+            if freed == Bytes(0) {
+                return Err(refused);
+            }
+        }
+    }
+
+    fn try_reserve(&self, asked: Bytes) -> Result<Reservation, BudgetExceeded> {
         let fits = |used: u64| {
             used.checked_add(asked.0)
                 .filter(|total| *total <= self.account.limit)
@@ -148,8 +184,13 @@ impl Budget {
         }
     }
 
+    /// Uncounts what a [`Reservation::keep`] counted.
+    pub(crate) fn give_back(&self, size: Bytes) {
+        self.account.used.fetch_sub(size.0, Ordering::AcqRel);
+    }
+
     /// Reserves whatever the limit says.
-    fn force(&self, size: Bytes) -> Reservation {
+    pub(crate) fn force(&self, size: Bytes) -> Reservation {
         self.account.used.fetch_add(size.0, Ordering::AcqRel);
         Reservation {
             budget: self.clone(),
@@ -180,6 +221,11 @@ impl Reservation {
         self.size
     }
 
+    /// Counts `kept`, at most what was reserved, until [`Budget::give_back`], and the rest no longer.
+    pub(crate) fn keep(mut self, kept: Bytes) {
+        self.size = Bytes(self.size.0.saturating_sub(kept.0));
+    }
+
     /// As much again, over the limit if need be: what was written cannot be refused for want of a copy of it.
     pub(crate) fn again(&self) -> Self {
         self.budget.force(self.size)
@@ -188,10 +234,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget
-            .account
-            .used
-            .fetch_sub(self.size.0, Ordering::AcqRel);
+        self.budget.give_back(self.size);
     }
 }
 

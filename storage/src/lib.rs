@@ -3,6 +3,7 @@
 //! * [`Budget`] counts memory, [`Buffer`] is memory that is counted;
 //! * [`segment`] keeps the columns of one immutable segment, in memory or in a mapped file, under a schema that it is
 //!   given;
+//! * [`Residence`] decides which blocks of mapped files are in memory;
 //! * [`store`] keeps collections over restarts: a catalog in RocksDB, and files;
 //! * [`DataDir`] is the directory on disk that one daemon owns.
 //!
@@ -17,6 +18,7 @@ mod buffer;
 mod catalog;
 mod cells;
 mod data_dir;
+mod residence;
 pub mod segment;
 pub mod store;
 
@@ -25,3 +27,4 @@ pub use buffer::Buffer;
 pub use catalog::CatalogError;
 pub use cells::Cells;
 pub use data_dir::{DataDir, DataDirError};
+pub use residence::{Hold, Home, Patience, Residence, ResidenceError, Traffic};

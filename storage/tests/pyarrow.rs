@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use wavekv_storage::segment::file::{Label, Sync, write};
-use wavekv_storage::segment::{Column, ColumnId, Element, Schema, SegmentBuilder};
+use wavekv_storage::segment::{Column, ColumnId, Element, Schema, SchemaError, SegmentBuilder};
 use wavekv_storage::{Budget, Bytes};
 
 const ROWS: u32 = 5;
@@ -32,6 +32,20 @@ fn number(at: usize, column: usize) -> f32 {
     (at % 50) as f32 * 0.5 - column as f32
 }
 
+fn schema() -> Result<Schema, SchemaError> {
+    let column = |name, element, row_elements| Column {
+        name,
+        element,
+        row_elements,
+        paged: false,
+    };
+    Schema::new(vec![
+        column("keys", Element::Bf16, DIM),
+        column("values", Element::F32, DIM),
+        column("positions", Element::U32, 1),
+    ])
+}
+
 #[test]
 fn pyarrow_reads_every_column_of_a_segment() {
     let has = Command::new("python3")
@@ -41,18 +55,8 @@ fn pyarrow_reads_every_column_of_a_segment() {
         eprintln!("skipped: python3 has no pyarrow and numpy here (pip install pyarrow numpy)");
         return;
     }
-    let column = |name, element, row_elements| Column {
-        name,
-        element,
-        row_elements,
-    };
-    let schema = Schema::new(vec![
-        column("keys", Element::Bf16, DIM),
-        column("values", Element::F32, DIM),
-        column("positions", Element::U32, 1),
-    ]);
     let budget = Budget::new(Bytes(1 << 20));
-    let mut builder = SegmentBuilder::new(Arc::new(schema.unwrap()));
+    let mut builder = SegmentBuilder::new(Arc::new(schema().unwrap()));
     let keys = builder.allocate(ColumnId(0), ROWS, &budget).unwrap();
     for (at, cell) in keys.as_u16_mut().iter_mut().enumerate() {
         *cell = (number(at, 0).to_bits() >> 16) as u16;

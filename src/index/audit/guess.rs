@@ -8,11 +8,11 @@
 use std::ops::Range;
 
 use wavekv_kernels::{
-    Accumulator, AddValues, CodedKeys, CodedValues, Estimate, Queries4, Run, ShapeError, Weigh,
+    Accumulator, AddValues, CodedKeys, CodedValues, Estimate, Queries4, Run, Weigh,
 };
 
 use crate::index::audit::sample::Given;
-use crate::index::segment::HeadCodes;
+use crate::index::segment::{HeadCodes, ReadError};
 use crate::index::survey::Survey;
 use crate::index::zones::{Place, Zone};
 
@@ -26,8 +26,8 @@ const LEAST_REFERENCE: f32 = -1e6;
 pub(super) struct Guess<'a> {
     pub(super) survey: &'a Survey<'a>,
     pub(super) given: Given<'a>,
-    /// Of every segment.
-    codes: Vec<HeadCodes<'a>>,
+    /// Of the survey's segments.
+    codes: HeadCodes<'a>,
     /// Weights of tokens are relative to the exponential of these, one a query head.
     pub(super) references: Vec<f32>,
 }
@@ -46,19 +46,14 @@ pub(super) struct Weighed<'a> {
 }
 
 impl<'a> Guess<'a> {
-    pub(super) fn new(
-        survey: &'a Survey<'a>,
-        given: Given<'a>,
-        codes: impl Fn(usize) -> Result<HeadCodes<'a>, ShapeError>,
-    ) -> Result<Self, ShapeError> {
-        let codes = (0..survey.segments.len()).map(codes);
+    pub(super) fn new(survey: &'a Survey<'a>, given: Given<'a>, codes: HeadCodes<'a>) -> Self {
         let references = given.lse.iter().map(|lse| lse.max(LEAST_REFERENCE));
-        Ok(Self {
+        Self {
             survey,
             given,
-            codes: codes.collect::<Result<_, _>>()?,
+            codes,
             references: references.collect(),
-        })
+        }
     }
 
     /// The clusters of a segment that have tokens which were not computed exactly.
@@ -110,7 +105,7 @@ impl<'a> Guess<'a> {
         &self,
         segment: usize,
         clusters: &'c [usize],
-    ) -> Result<Weighed<'c>, ShapeError> {
+    ) -> Result<Weighed<'c>, ReadError> {
         let survey = self.survey;
         let head = &survey.segments[segment];
         let mut weighed = Weighed {
@@ -143,9 +138,10 @@ impl<'a> Guess<'a> {
         weighed.weights = vec![0.0; survey.group * count];
         let scale = survey.query.scale;
         let queries = Queries4::new(survey.query.queries, head.key_profile, scale)?;
+        let held = self.codes.keys(segment, &weighed.runs)?;
         let keys = CodedKeys {
             queries: &queries,
-            codes: self.codes[segment].keys,
+            codes: held.codes,
             runs: &weighed.runs,
             centres: &weighed.centres,
             references: &self.references,
@@ -165,9 +161,8 @@ impl<'a> Guess<'a> {
         &self,
         weighed: &Weighed<'_>,
         to: &mut Accumulator,
-    ) -> Result<u64, ShapeError> {
+    ) -> Result<u64, ReadError> {
         let means = self.survey.segments[weighed.segment].value_means;
-        let codes = self.codes[weighed.segment];
         let count = weighed.rows.len();
         let rows = weighed.weights.chunks_exact(count.max(1));
         let masses = rows
@@ -183,14 +178,15 @@ impl<'a> Guess<'a> {
         let picks: Vec<u32> = clusters.map(|cluster| *cluster as u32).collect();
         let kernels = self.survey.kernels;
         kernels.estimate(Estimate::new(&masses, &picks, means, to)?);
+        let held = self.codes.values(weighed.segment, &weighed.rows)?;
         let values = CodedValues {
-            codes: codes.values,
+            codes: held.codes,
             tokens: &weighed.rows,
             weights: &weighed.weights,
             references: &self.references,
         };
         kernels.add_values(AddValues::new(values, to)?);
-        let token = codes.keys.row_bytes() + codes.values.row_bytes();
+        let token = self.codes.row_bytes();
         Ok((count * token + picks.len() * means.row_bytes()) as u64)
     }
 

@@ -7,7 +7,7 @@
 //! answers as for bad ones.
 
 use rand::RngExt as _;
-use wavekv_kernels::{Accumulator, ShapeError};
+use wavekv_kernels::Accumulator;
 
 use crate::index::audit::Seed;
 use crate::index::audit::guess::Guess;
@@ -15,7 +15,7 @@ use crate::index::audit::probability::{Size, probabilities};
 use crate::index::audit::tally::{Measured, Part, Tally};
 use crate::index::error_estimate::Answer;
 use crate::index::middle::Middle;
-use crate::index::segment::HeadCodes;
+use crate::index::segment::{HeadCodes, ReadError};
 use crate::index::survey::Survey;
 use crate::index::zones::Place;
 
@@ -31,7 +31,7 @@ pub struct Given<'a> {
     /// What was computed exactly for it.
     pub exact: &'a Accumulator,
     /// Says which tokens of coded clusters that were.
-    pub middle: Option<&'a Middle<'a>>,
+    pub middle: Option<&'a Middle>,
     /// `[group, value_dim]`.
     pub out: &'a [f32],
     /// `[group]`: its log-sum-exp.
@@ -61,17 +61,17 @@ pub struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// Draws clusters of a survey that has answered: what is to be computed. `codes` has those of the segment at a place.
+    /// Draws clusters of a survey that has answered: what is to be computed. `codes` has those of its segments.
     ///
     /// # Errors
-    /// [`ShapeError`] when the answer or the codes are not those of the survey.
+    /// [`ReadError`] when the answer or the codes are not those of the survey, or the disk does not give them.
     pub fn draw(
         survey: &'a Survey<'a>,
         given: Given<'a>,
-        codes: impl Fn(usize) -> Result<HeadCodes<'a>, ShapeError>,
+        codes: HeadCodes<'a>,
         seed: Seed,
-    ) -> Result<(Self, Vec<Drawn>), ShapeError> {
-        let guess = Guess::new(survey, given, codes)?;
+    ) -> Result<(Self, Vec<Drawn>), ReadError> {
+        let guess = Guess::new(survey, given, codes);
         let mut guessed = Accumulator::new(survey.group, given.exact.value_dim());
         let (mut places, mut squares, mut bytes) = (vec![], vec![], 0);
         for segment in 0..survey.segments.len() {
@@ -111,8 +111,8 @@ impl<'a> Sample<'a> {
     /// Takes in what the rows of a drawn cluster came to.
     ///
     /// # Errors
-    /// [`ShapeError`] when `computed` is not `[group, value_dim]`.
-    pub fn take(&mut self, drawn: &Drawn, computed: &Accumulator) -> Result<(), ShapeError> {
+    /// [`ReadError`] when `computed` is not `[group, value_dim]`, or the disk does not give the codes.
+    pub fn take(&mut self, drawn: &Drawn, computed: &Accumulator) -> Result<(), ReadError> {
         let mut guessed = Accumulator::new(computed.rows(), computed.value_dim());
         let cluster = [drawn.place.cluster];
         let weighed = self.guess.weigh(drawn.place.segment, &cluster)?;

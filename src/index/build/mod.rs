@@ -28,7 +28,7 @@ use wavekv_storage::{Budget, BudgetExceeded, Buffer};
 pub use self::head::HeadBuild;
 pub use self::parts::Build;
 use crate::index::kinds::SearchError;
-use crate::index::segment::Searches;
+use crate::index::segment::{ReadError, Searches};
 use crate::model::{IndexParameters, TokenRange};
 
 /// K and V of one KV head in order of position.
@@ -65,6 +65,9 @@ pub enum BuildError {
     /// No memory for what searches.
     #[error(transparent)]
     Memory(#[from] BudgetExceeded),
+    /// K and V of a segment that is there cannot be had.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// What searches was not made.
     #[error(transparent)]
     Search(#[from] SearchError),

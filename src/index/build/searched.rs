@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use wavekv_kernels::{Dtype, Matrix};
 use wavekv_storage::segment::{Columns, SegmentBuilder};
-use wavekv_storage::{Buffer, Bytes};
+use wavekv_storage::{Buffer, Bytes, Patience};
 
 use super::encode::mean;
 use super::{BuildError, Builder, Built, HeadTokens, fill_u32, numbers};
 use crate::index::kinds::{self, HeadKeys};
 use crate::index::schema;
-use crate::index::segment::{HeadSearch, Searches};
+use crate::index::segment::{HeadSearch, ReadError, Searches};
 use crate::model::TokenRange;
 
 impl Builder {
@@ -47,7 +47,8 @@ impl Builder {
     /// A segment from its columns: what searches is built again, which gives the same.
     ///
     /// # Errors
-    /// [`BuildError`] when the budget has no room for what searches, or the columns are not those of the range.
+    /// [`BuildError`] when the budget has no room for what searches, the disk does not give K and V, or the columns are not
+    /// those of the range.
     pub fn reopen(
         &self,
         range: TokenRange,
@@ -58,8 +59,23 @@ impl Builder {
             let searches = None;
             return Ok(Built { columns, searches });
         }
+        let searches = Some(self.searches_of(range, dtype, &columns)?);
+        Ok(Built { columns, searches })
+    }
+
+    fn searches_of(
+        &self,
+        range: TokenRange,
+        dtype: Dtype,
+        columns: &Columns,
+    ) -> Result<Searches, BuildError> {
         let tokens = range.tokens() as usize;
-        let heads = columns.rows(schema::POSITIONS) as usize / tokens.max(1);
+        let rows = columns.rows(schema::POSITIONS) as usize;
+        let heads = rows / tokens.max(1);
+        let all = [schema::KEYS, schema::VALUES].map(|column| (column, 0..rows));
+        let _held = columns
+            .hold(all, Patience::Stand)
+            .map_err(ReadError::from)?;
         let matrix = |column| {
             let dim = self
                 .schema
@@ -78,8 +94,7 @@ impl Builder {
             })
         });
         let views = views.collect::<Result<Vec<_>, BuildError>>()?;
-        let searches = Some(self.searches(range, &views)?);
-        Ok(Built { columns, searches })
+        self.searches(range, &views)
     }
 
     fn put_in_order(

@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::segment::mapping::Mapping;
+use crate::residence::PagedFile;
 use crate::segment::{ColumnId, Schema};
-use crate::{Buffer, Bytes, Cells};
+use crate::{Buffer, Bytes, Cells, Hold, Patience, ResidenceError};
 
 /// The columns of one sealed segment. Made by [`SegmentBuilder::seal`](super::SegmentBuilder::seal) or by
 /// [`file::open`](super::file::open), which have checked every size. What is in memory counts in its budget until this is
-/// dropped; a mapped file counts nothing, since the system takes its pages back when it needs them.
+/// dropped: all of what was built, and of a mapped file the blocks that are there.
+///
+/// Of a paged column (see [`Column::paged`](super::Column::paged)), whoever reads rows holds them meanwhile
+/// ([`Columns::hold`]): read without, they come as the system pleases, and nobody counts them.
 ///
 /// Columns are read by [`ColumnId`] of the segment's own schema; the methods that take one panic on an id that the schema
 /// does not have, as an index out of a slice does.
@@ -31,7 +34,7 @@ pub(super) struct Filled {
 pub(super) enum Content {
     Owned(Buffer),
     Mapped {
-        file: Arc<Mapping>,
+        file: Arc<PagedFile>,
         range: Range<usize>,
     },
 }
@@ -78,7 +81,66 @@ impl Columns {
             .sum()
     }
 
-    /// What all columns count in their budget: their content and its alignment, or nothing of a mapped file.
+    /// Has rows of columns in memory for as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`ResidenceError::Read`] when the device does not give them.
+    pub fn hold(
+        &self,
+        wanted: impl IntoIterator<Item = (ColumnId, Range<usize>)>,
+        patience: Patience,
+    ) -> Result<Hold<'_>, ResidenceError> {
+        match self.file() {
+            Some(file) => file.hold(self.places(wanted), patience),
+            None => Ok(Hold::of_nothing()),
+        }
+    }
+
+    /// Says which rows of columns will be held soon, so that the device reads them meanwhile.
+    pub fn expect(&self, wanted: impl IntoIterator<Item = (ColumnId, Range<usize>)>) {
+        if let Some(file) = self.file() {
+            file.expect(self.places(wanted));
+        }
+    }
+
+    /// Brings all of a mapped file, if there is room.
+    ///
+    /// # Errors
+    /// [`ResidenceError`] when there is none, or the device does not give it.
+    pub fn promote(&self) -> Result<(), ResidenceError> {
+        self.file().map_or(Ok(()), PagedFile::promote)
+    }
+
+    /// Has everything leave that may and that nobody holds.
+    pub fn demote(&self) {
+        if let Some(file) = self.file() {
+            file.demote();
+        }
+    }
+
+    /// The places of rows in the file.
+    fn places(
+        &self,
+        wanted: impl IntoIterator<Item = (ColumnId, Range<usize>)>,
+    ) -> impl Iterator<Item = Range<usize>> {
+        wanted.into_iter().filter_map(|(id, rows)| {
+            let Content::Mapped { range, .. } = &self.filled[id.index()].content else {
+                return None;
+            };
+            let row = self.schema.columns()[id.index()].row_bytes();
+            let end = range.end.min(range.start + rows.end * row);
+            Some((range.start + rows.start * row).min(end)..end)
+        })
+    }
+
+    fn file(&self) -> Option<&PagedFile> {
+        self.filled.iter().find_map(|column| match &column.content {
+            Content::Owned(_) => None,
+            Content::Mapped { file, .. } => Some(&**file),
+        })
+    }
+
+    /// What was built counts in its budget: its content and its alignment, or nothing of a mapped file.
     pub fn footprint(&self) -> Bytes {
         let footprint = |column: &Filled| match &column.content {
             Content::Owned(buffer) => buffer.footprint(),
@@ -89,8 +151,7 @@ impl Columns {
 
     /// Whether the columns are those of a mapped file.
     pub fn is_mapped(&self) -> bool {
-        let mut contents = self.filled.iter().map(|column| &column.content);
-        contents.any(|content| matches!(content, Content::Mapped { .. }))
+        self.file().is_some()
     }
 }
 
@@ -110,11 +171,13 @@ mod tests {
                 name: "wide",
                 element: Element::U32,
                 row_elements: 8,
+                paged: false,
             },
             Column {
                 name: "narrow",
                 element: Element::F16,
                 row_elements: 1,
+                paged: false,
             },
         ]);
         SegmentBuilder::new(Arc::new(schema.unwrap()))

@@ -11,7 +11,6 @@
 mod builder;
 mod columns;
 pub mod file;
-mod mapping;
 mod schema;
 
 pub use builder::{SegmentBuilder, SegmentError};

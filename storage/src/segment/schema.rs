@@ -52,6 +52,8 @@ pub struct Column {
     pub element: Element,
     /// Elements of one row; at least 1.
     pub row_elements: u32,
+    /// Whether its rows leave memory where there is no room for them. Otherwise they stay as long as the segment is there.
+    pub paged: bool,
 }
 
 impl Column {
@@ -139,6 +141,7 @@ mod tests {
             name,
             element: Element::U32,
             row_elements,
+            paged: false,
         }
     }
 

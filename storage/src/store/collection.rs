@@ -6,8 +6,8 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::{Durability, Shared, StoreError, StoredLayer};
-use crate::Bytes;
 use crate::catalog::keys::{Family, Key, of_collection};
+use crate::{Bytes, Home};
 
 /// A collection that a start of the daemon finds.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct StoredCollection {
     pub(super) name: String,
     pub(super) durability: Durability,
     folder: PathBuf,
+    home: Home,
     /// Held to read while something is stored, so that nothing is after the deletion.
     alive: RwLock<bool>,
 }
@@ -43,6 +44,7 @@ impl StoredCollection {
             name,
             durability,
             folder: folder_of(&shared.folder, generation),
+            home: Home::new(&shared.residence),
             alive: RwLock::new(true),
         }
     }
@@ -65,6 +67,11 @@ impl StoredCollection {
     /// What it has stored: files, and rows of the catalog by their own bytes.
     pub fn used(&self) -> Bytes {
         self.shared.space.of(self.generation)
+    }
+
+    /// Where the blocks of its files live.
+    pub fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Where one of its layers is stored.

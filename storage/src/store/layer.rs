@@ -54,6 +54,7 @@ pub struct PendingSegment {
     seal: Seal,
     /// Row and file, until they are committed.
     taken: Option<Taken>,
+    collection: Arc<StoredCollection>,
 }
 
 impl StoredLayer {
@@ -100,6 +101,7 @@ impl StoredLayer {
             label,
             seal,
             taken: Some(taken),
+            collection: Arc::clone(&self.collection),
         })
     }
 
@@ -217,7 +219,8 @@ impl StoredLayer {
     ) -> Result<Columns, StoreError> {
         let path = self.segment_path(segment.name.number);
         let label = self.label(segment.name, meaning);
-        let columns = file::open(&path, &label, schema, segment.seal, Check::Checksums)?;
+        let (seal, home) = (segment.seal, self.collection.home());
+        let columns = file::open(&path, &label, schema, seal, Check::Checksums, home)?;
         Ok(columns)
     }
 
@@ -390,7 +393,9 @@ impl PendingSegment {
     /// # Errors
     /// [`StoreError`] when the system refuses.
     pub fn map(&self, schema: &Arc<Schema>) -> Result<Columns, StoreError> {
-        let columns = file::open(&self.path, &self.label, schema, self.seal, Check::Frame)?;
+        let home = self.collection.home();
+        let (path, label, seal) = (&self.path, &self.label, self.seal);
+        let columns = file::open(path, label, schema, seal, Check::Frame, home)?;
         Ok(columns)
     }
 }

@@ -46,7 +46,7 @@ use self::space::Space;
 use crate::catalog::Catalog;
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::CollectionRow;
-use crate::{Bytes, DataDir};
+use crate::{Bytes, DataDir, Residence};
 
 /// From how many bytes on an append has a file of its own.
 const INLINE_BYTES: usize = 64 << 10;
@@ -63,24 +63,30 @@ struct Shared {
     /// `collections/`.
     folder: PathBuf,
     space: Arc<Space>,
+    residence: Residence,
     /// Of the next file of tokens: the boot epoch above a count.
     next_file: AtomicU64,
 }
 
 impl Store {
-    /// Opens what is in the data directory, or begins it. Rows are checked; files are not looked at.
+    /// Opens what is in the data directory, or begins it. Rows are checked; files are not looked at. What of them is in
+    /// memory is decided by `residence`.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog is a newer build's or damaged, or the system refuses.
-    pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
-        Self::open_within(dir, Bytes(u64::MAX))
+    pub fn open(dir: &DataDir, residence: Residence) -> Result<Self, StoreError> {
+        Self::open_within(dir, residence, Bytes(u64::MAX))
     }
 
     /// The same, with a limit on what all collections may store together. What is there already may be more.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_within(dir: &DataDir, limit: Bytes) -> Result<Self, StoreError> {
+    pub fn open_within(
+        dir: &DataDir,
+        residence: Residence,
+        limit: Bytes,
+    ) -> Result<Self, StoreError> {
         let folder = dir.path().join("collections");
         make_folder(&folder)?;
         let catalog = Catalog::open(&dir.path().join("catalog"))?;
@@ -89,9 +95,15 @@ impl Store {
                 catalog,
                 folder,
                 space: Arc::new(Space::new(limit)),
+                residence,
                 next_file: AtomicU64::new(dir.boot_epoch() << 32),
             }),
         })
+    }
+
+    /// Which blocks of its files are in memory.
+    pub fn residence(&self) -> &Residence {
+        &self.shared.residence
     }
 
     /// Begins a collection. When this returns, it is there after a restart.

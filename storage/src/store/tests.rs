@@ -13,6 +13,10 @@ const MEANING: u32 = 1;
 const SINK: u32 = 2;
 
 /// A store on a directory that goes when the test ends.
+fn residence() -> Residence {
+    Residence::new(&Budget::new(Bytes(1 << 20)), std::thread::yield_now)
+}
+
 struct Disk {
     folder: tempfile::TempDir,
     open: Option<(DataDir, Store)>,
@@ -32,7 +36,7 @@ impl Disk {
     fn restart(&mut self) {
         self.open = None;
         let dir = DataDir::open(self.folder.path().join("data")).unwrap();
-        let store = Store::open(&dir).unwrap();
+        let store = Store::open(&dir, residence()).unwrap();
         self.open = Some((dir, store));
     }
 
@@ -104,6 +108,7 @@ fn schema() -> Arc<Schema> {
         name: "positions",
         element: Element::U32,
         row_elements: 1,
+        paged: true,
     };
     Arc::new(Schema::new(vec![column]).unwrap())
 }
@@ -198,7 +203,7 @@ fn what_would_pass_the_limit_is_refused_and_what_was_stored_stays() {
     const LIMIT: u64 = 4 * INLINE_BYTES as u64;
     let folder = tempfile::tempdir().unwrap();
     let dir = DataDir::open(folder.path().join("data")).unwrap();
-    let store = Store::open_within(&dir, Bytes(LIMIT)).unwrap();
+    let store = Store::open_within(&dir, residence(), Bytes(LIMIT)).unwrap();
     let create = |generation| store.create(generation, "one", Durability::Process, vec![]);
     let stored = create(1).unwrap();
     let layer = stored.layer(0);
@@ -316,7 +321,7 @@ fn a_newer_catalog_is_refused_by_its_number() {
     shared.catalog.set_schema(2).unwrap();
     disk.open = None;
     let dir = DataDir::open(disk.folder.path().join("data")).unwrap();
-    let refused = Store::open(&dir).unwrap_err().to_string();
+    let refused = Store::open(&dir, residence()).unwrap_err().to_string();
     assert!(refused.contains("schema 2: expected 1"), "{refused}");
 }
 

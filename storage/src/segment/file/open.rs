@@ -1,15 +1,18 @@
 //! From a file to columns that are used in place.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use fs_err::File;
 
+use super::parse::Found;
 use super::parse::parse;
-use super::verify::check;
+use super::verify::checked;
 use super::{FileError, Label, Seal};
+use crate::Home;
+use crate::residence::{Mapping, PagedFile, ResidenceError};
 use crate::segment::columns::{Content, Filled};
-use crate::segment::mapping::Mapping;
 use crate::segment::{Columns, Schema};
 
 /// Whether [`open`] reads the file to compare its checksums.
@@ -22,7 +25,7 @@ pub enum Check {
 }
 
 /// Maps the segment file at `path`, which must bear `label`, have the columns of `schema` and be the one that `seal` was
-/// made of. No copy of it is made.
+/// made of. No copy of it is made; what of it is in memory is counted in `home`.
 ///
 /// # Errors
 /// [`FileError`] saying what of it is not as expected.
@@ -32,20 +35,42 @@ pub fn open(
     schema: &Arc<Schema>,
     seal: Seal,
     wanted: Check,
+    home: &Home,
 ) -> Result<Columns, FileError> {
-    let mapping = Arc::new(map(path, seal)?);
-    let found = parse(path, mapping.bytes(), label, schema)?;
-    if wanted == Check::Checksums {
-        check(path, mapping.bytes(), schema, &found, seal)?;
-    }
+    let mapping = map(path, seal)?;
+    let found = match wanted {
+        Check::Checksums => checked(path, &mapping, label, schema, seal)?,
+        Check::Frame => parse(path, mapping.bytes(), label, schema)?,
+    };
+    let kept = kept(schema, &found);
+    let file = PagedFile::new(path, mapping, &kept, home);
+    let file = file.map_err(|error| unread(path, error))?;
     let filled = found.into_iter().map(|found| Filled {
         rows: found.rows,
         content: Content::Mapped {
-            file: Arc::clone(&mapping),
+            file: Arc::clone(&file),
             range: found.range,
         },
     });
     Ok(Columns::sealed(Arc::clone(schema), filled.collect()))
+}
+
+/// What of a file stays in memory: the columns that do.
+fn kept(schema: &Schema, found: &[Found]) -> Vec<Range<usize>> {
+    let columns = schema.columns().iter().zip(found);
+    let kept = columns.filter(|(column, _)| !column.paged);
+    kept.map(|(_, found)| found.range.clone()).collect()
+}
+
+fn unread(path: &Path, error: ResidenceError) -> FileError {
+    let source = match error {
+        ResidenceError::Read { source, .. } => source,
+        ResidenceError::NoRoom(refused) => std::io::Error::other(refused),
+    };
+    FileError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Maps a file of the length that it was sealed with: a shorter one would end the daemon where it is read.
@@ -76,7 +101,7 @@ mod tests {
     use super::super::{FORMAT, Sync, verify, write};
     use super::*;
     use crate::segment::{Column, ColumnId, Element, SegmentBuilder};
-    use crate::{Budget, Bytes};
+    use crate::{Budget, Bytes, Residence};
 
     type Spoil = fn(&mut Label);
 
@@ -87,6 +112,7 @@ mod tests {
             name,
             element,
             row_elements,
+            paged: name == "wide",
         };
         let columns = vec![
             column("wide", Element::Bf16, 24),
@@ -122,6 +148,11 @@ mod tests {
         builder.seal().unwrap()
     }
 
+    fn home() -> Home {
+        let budget = Budget::new(Bytes(1 << 20));
+        Home::new(&Residence::new(&budget, std::thread::yield_now))
+    }
+
     struct Written {
         _folder: tempfile::TempDir,
         path: PathBuf,
@@ -141,7 +172,14 @@ mod tests {
         }
 
         fn open(&self) -> Result<Columns, FileError> {
-            open(&self.path, &label(), &schema(), self.seal, Check::Checksums)
+            open(
+                &self.path,
+                &label(),
+                &schema(),
+                self.seal,
+                Check::Checksums,
+                &home(),
+            )
         }
     }
 
@@ -260,7 +298,14 @@ mod tests {
         for (named, spoil) in others {
             let mut other = label();
             spoil(&mut other);
-            let opened = open(&written.path, &other, &schema(), written.seal, Check::Frame);
+            let opened = open(
+                &written.path,
+                &other,
+                &schema(),
+                written.seal,
+                Check::Frame,
+                &home(),
+            );
             match opened {
                 Err(FileError::Label { key, .. }) => assert_eq!(key, named),
                 other => panic!("{named}: {other:?}"),
@@ -274,7 +319,14 @@ mod tests {
         let mut others = schema().columns().to_vec();
         others[2].element = Element::F32;
         let other = Arc::new(Schema::new(others).unwrap());
-        let refused = open(&written.path, &label(), &other, written.seal, Check::Frame);
+        let refused = open(
+            &written.path,
+            &label(),
+            &other,
+            written.seal,
+            Check::Frame,
+            &home(),
+        );
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("column \"narrow\""), "{refused}");
     }
@@ -294,7 +346,7 @@ mod tests {
             fs_err::write(&written.path, &bytes).unwrap();
             prop_assert_eq!(written.open().is_ok(), bytes == whole);
             // What a checksum would have refused before must not be trusted either.
-            let _ = open(&written.path, &label(), &schema(), written.seal, Check::Frame);
+            let _ = open(&written.path, &label(), &schema(), written.seal, Check::Frame, &home());
         }
     }
 }

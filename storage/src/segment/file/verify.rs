@@ -4,47 +4,50 @@ use std::path::Path;
 
 use super::parse::{Found, parse};
 use super::{FileError, Label, Seal};
+use crate::residence::Mapping;
 use crate::segment::Schema;
 
-/// Reads all of the segment file at `path` and compares every checksum, those of the columns first, so that a refusal
-/// names the column. It maps the file and holds no copy of it.
+/// Reads all of the segment file at `path` and compares its checksums; a refusal names the column where one differs. It maps
+/// the file, a piece at a time, and holds no copy of it.
 ///
 /// # Errors
 /// As [`super::open`].
 pub fn verify(path: &Path, label: &Label, schema: &Schema, seal: Seal) -> Result<(), FileError> {
     let mapping = super::open::map(path, seal)?;
-    let found = parse(path, mapping.bytes(), label, schema)?;
-    check(path, mapping.bytes(), schema, &found, seal)
+    checked(path, &mapping, label, schema, seal).map(drop)
 }
 
-/// Compares all checksums of a file that was parsed.
-pub(super) fn check(
+/// The columns of a file all of whose checksums are right.
+pub(super) fn checked(
     path: &Path,
-    bytes: &[u8],
+    mapping: &Mapping,
+    label: &Label,
     schema: &Schema,
-    found: &[Found],
     seal: Seal,
-) -> Result<(), FileError> {
-    let mut whole = 0;
-    let mut done = 0;
-    for (
-        column,
-        Found {
-            range, checksum, ..
-        },
-    ) in schema.columns().iter().zip(found)
-    {
-        let got = crc32c::crc32c(&bytes[range.clone()]);
-        compare(path, || format!("column {:?}", column.name), got, *checksum)?;
-        // Columns stand in the order of the schema; what was not read before is between them.
-        if range.start >= done {
-            whole = crc32c::crc32c_append(whole, &bytes[done..range.start]);
-            whole = crc32c::crc32c_combine(whole, got, range.len());
-            done = range.end;
-        }
+) -> Result<Vec<Found>, FileError> {
+    let checksum = |range| {
+        let mut checksum = 0;
+        let read = mapping.read_through(range, |piece| {
+            checksum = crc32c::crc32c_append(checksum, piece);
+        });
+        let failed = |source| FileError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        read.map(|()| checksum).map_err(failed)
+    };
+    // First, so that what is looked at below was read without an error.
+    let whole = checksum(0..mapping.bytes().len())?;
+    let found = parse(path, mapping.bytes(), label, schema)?;
+    if whole == seal.checksum {
+        return Ok(found);
     }
-    whole = crc32c::crc32c_append(whole, &bytes[done..]);
-    compare(path, || "the whole file".to_owned(), whole, seal.checksum)
+    for (column, found) in schema.columns().iter().zip(&found) {
+        let part = || format!("column {:?}", column.name);
+        compare(path, part, checksum(found.range.clone())?, found.checksum)?;
+    }
+    compare(path, || "the whole file".to_owned(), whole, seal.checksum)?;
+    Ok(found)
 }
 
 fn compare(
