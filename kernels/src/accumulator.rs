@@ -4,7 +4,9 @@
 //! of the online softmax (Milakov and Gimelshein, arXiv 1805.02867). Two states over disjoint tokens
 //! merge exactly, so this is also the form in which partials of zones, tiers and devices meet.
 
-use crate::cpu::LANES;
+use half::bf16;
+
+use crate::cpu::{LANES, PAIRS};
 use crate::tensor::{ShapeError, expect_equal};
 
 /// Softmax states of some query rows. Made once, then reset and used again.
@@ -18,6 +20,8 @@ pub struct Accumulator {
     pub(crate) sum: Vec<f32>,
     /// The weighted sum of values, not normalised; each row fills whole vectors, the rest is zero.
     pub(crate) out: Vec<[f32; LANES]>,
+    /// Room for the queries of one call in `bf16`.
+    pub(crate) queries: Vec<[bf16; PAIRS]>,
 }
 
 impl Accumulator {
@@ -29,6 +33,7 @@ impl Accumulator {
             max: vec![f32::NEG_INFINITY; rows],
             sum: vec![0.0; rows],
             out: vec![[0.0; LANES]; rows * value_dim.div_ceil(LANES)],
+            queries: Vec::new(),
         }
     }
 

@@ -248,15 +248,13 @@ impl<'a> Queries<'a> {
             .unwrap_or_default()
     }
 
-    /// All rows in order, `rows` at a time; the last band may have fewer.
-    pub(crate) fn bands(self, rows: usize) -> impl Iterator<Item = Self> {
-        let dim = self.dim;
-        let band = move |values: &'a [f32]| Self {
-            values,
-            rows: values.len() / dim,
-            dim,
-        };
-        self.values.chunks(rows * dim).map(band)
+    /// The rows of `rows` alone, which must be there.
+    pub(crate) fn band(&self, rows: Range<usize>) -> Self {
+        Self {
+            values: &self.values[rows.start * self.dim..rows.end * self.dim],
+            rows: rows.len(),
+            dim: self.dim,
+        }
     }
 }
 

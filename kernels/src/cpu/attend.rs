@@ -2,8 +2,11 @@
 //!
 //! Hot path: no allocation, no lock, no log.
 
-use super::lanes::{Simd, Task};
-use super::score::score;
+use half::bf16;
+
+use super::dots;
+use super::lanes::{PAIRS, Simd, Task};
+use super::score::{Products, Score};
 use super::weigh::add_tile;
 use super::{BAND, TILE, Tile};
 use crate::accumulator::Accumulator;
@@ -28,8 +31,8 @@ pub struct AttendInput<'a> {
 /// Attention to be added to an accumulator.
 #[derive(Debug)]
 pub struct Attend<'a> {
-    input: AttendInput<'a>,
-    acc: &'a mut Accumulator,
+    pub(super) input: AttendInput<'a>,
+    pub(super) acc: &'a mut Accumulator,
 }
 
 impl<'a> Attend<'a> {
@@ -54,7 +57,41 @@ impl<'a> Attend<'a> {
             values.cols(),
         )?;
         visible.check(queries.rows(), keys.rows())?;
+        let room = dots::room(queries.rows(), queries.dim());
+        acc.queries.resize(room, [bf16::ZERO; PAIRS]);
         Ok(Self { input, acc })
+    }
+}
+
+impl Attend<'_> {
+    /// Runs by a way to score.
+    #[inline(always)]
+    pub(super) fn run_by<S: Simd>(self, simd: S, by: &impl Score) {
+        let AttendInput {
+            queries,
+            values,
+            visible,
+            ..
+        } = self.input;
+        let mut scores: Tile = [[0.0; TILE]; BAND];
+        let mut start = 0;
+        for values in values.tiles(TILE) {
+            let tokens = start..start + values.rows();
+            start = tokens.end;
+            if visible.hides(&tokens) {
+                continue;
+            }
+            let mut row = 0;
+            while row < queries.rows() {
+                let rows = row..queries.rows().min(row + BAND);
+                by.score(simd, rows.clone(), tokens.clone(), &mut scores);
+                for (r, scores) in scores[..rows.len()].iter_mut().enumerate() {
+                    visible.mask(row + r, tokens.clone(), &mut scores[..tokens.len()]);
+                }
+                add_tile(simd, &mut scores, rows.len(), values, self.acc, row);
+                row = rows.end;
+            }
+        }
     }
 }
 
@@ -64,27 +101,14 @@ impl Task for Attend<'_> {
         let AttendInput {
             queries,
             keys,
-            values,
-            visible,
             scale,
+            ..
         } = self.input;
-        let mut scores: Tile = [[0.0; TILE]; BAND];
-        let mut start = 0;
-        for (keys, values) in keys.tiles(TILE).zip(values.tiles(TILE)) {
-            let tokens = start..start + keys.rows();
-            start = tokens.end;
-            if visible.hides(&tokens) {
-                continue;
-            }
-            let mut row = 0;
-            for band in queries.bands(BAND) {
-                score(simd, band, keys, scale, &mut scores);
-                for (r, scores) in scores[..band.rows()].iter_mut().enumerate() {
-                    visible.mask(row + r, tokens.clone(), &mut scores[..tokens.len()]);
-                }
-                add_tile(simd, &mut scores, band.rows(), values, self.acc, row);
-                row += band.rows();
-            }
-        }
+        let by = Products {
+            queries,
+            keys,
+            scale,
+        };
+        self.run_by(simd, &by);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use super::dots::{self, AttendBf16};
 use super::lanes::{Simd, Task};
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
@@ -20,11 +22,13 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F, BW, DQ, VL and VNNI.
     Avx512,
+    /// AVX-512 with BF16 too: exact attention takes products of `bf16` as they are.
+    Avx512Bf16,
 }
 
 impl Isa {
     /// Every level, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
     /// The name used in settings, logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -32,6 +36,7 @@ impl Isa {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512bf16",
         }
     }
 }
@@ -53,7 +58,9 @@ enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
+    Avx512(Avx512<false>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512<true>),
 }
 
 impl Kernels {
@@ -64,9 +71,11 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Avx2::detect().map(Level::Avx2).map(Self),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Avx512::detect().map(Level::Avx512).map(Self),
+            Isa::Avx512 => Avx512::<false>::detect().map(Level::Avx512).map(Self),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Avx512::<true>::detect().map(Level::Avx512Bf16).map(Self),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => None,
+            Isa::Avx2 | Isa::Avx512 | Isa::Avx512Bf16 => None,
         }
     }
 
@@ -90,6 +99,8 @@ impl Kernels {
             Level::Avx2(_) => Isa::Avx2,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => Isa::Avx512,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16(_) => Isa::Avx512Bf16,
         }
     }
 
@@ -99,8 +110,21 @@ impl Kernels {
     }
 
     /// Exact attention, added to an accumulator.
-    pub fn attend(self, task: Attend<'_>) {
-        self.run(task);
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_mut, reason = "only a level of x86-64 narrows it")
+    )]
+    pub fn attend(self, mut task: Attend<'_>) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16(level) => match dots::narrow(&mut task) {
+                Some(keys) => level.run(AttendBf16 { attend: task, keys }),
+                None => self.run(task),
+            },
+            Level::Portable(_) => self.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(_) | Level::Avx512(_) => self.run(task),
+        }
     }
 
     /// Weights of tokens from the codes of their keys.
@@ -175,6 +199,8 @@ impl Kernels {
             Level::Avx2(level) => level.run(task),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(level) => level.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16(level) => level.without_dots().run(task),
         }
     }
 }

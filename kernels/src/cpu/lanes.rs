@@ -4,7 +4,8 @@
 //! `l + 16`, … in order, each by one fused multiply-add, and the lanes are added as a tree (`l` and
 //! `l + 8`, then `l + 4`, `l + 2`, `l + 1`). AVX-512 holds the lanes in one register, AVX2 in two,
 //! the portable level in an array; all give the same bits. Products of codes are integers, and exact
-//! in any order.
+//! in any order. The one exception is [`Simd::add_dots`], for answers alone: nothing that is stored
+//! comes from it.
 
 use half::{bf16, f16};
 
@@ -13,6 +14,9 @@ pub(crate) const LANES: usize = 16;
 
 /// Bytes that are multiplied at once, on every level.
 pub(crate) const BYTES: usize = 32;
+
+/// Elements of `bf16` that fill a vector: a pair a lane.
+pub(crate) const PAIRS: usize = 2 * LANES;
 
 /// Operations on sixteen `f32` lanes and on bytes. A value of an implementing type proves that the CPU
 /// has them.
@@ -71,6 +75,42 @@ pub(super) trait Simd: Copy {
 
     /// The sums of the lanes of four vectors, each by the tree.
     fn sums(self, lanes: [Self::Lanes; 4]) -> [f32; 4];
+
+    /// The sums of the lanes of sixteen vectors, each by the tree.
+    #[inline(always)]
+    fn sums_of_all(self, lanes: &[Self::Lanes; LANES]) -> Self::Lanes {
+        let mut all = [0.0; LANES];
+        for (four, to) in lanes.as_chunks().0.iter().zip(all.as_chunks_mut().0) {
+            *to = self.sums(*four);
+        }
+        self.load(&all)
+    }
+
+    /// `sums` and, in each lane, the two products of a pair of elements: first that of the second elements, then that of
+    /// the first, each rounded once. What is denormal may count as zero.
+    #[inline(always)]
+    fn add_dots(self, sums: Self::Lanes, a: &[bf16; PAIRS], b: &[bf16; PAIRS]) -> Self::Lanes {
+        add_pairs_in_turn(self, sums, a, b)
+    }
+
+    /// Elements in an order that is the level's own: see [`Simd::reorder`].
+    #[inline(always)]
+    fn load_two_bf16(self, from: &[bf16; 2 * LANES]) -> [Self::Lanes; 2] {
+        let (two, _) = from.as_chunks();
+        [self.load_bf16(&two[0]), self.load_bf16(&two[1])]
+    }
+
+    /// From the elements' order to that of [`Simd::load_two_bf16`].
+    #[inline(always)]
+    fn reorder(self, two: [Self::Lanes; 2]) -> [Self::Lanes; 2] {
+        two
+    }
+
+    /// The inverse of [`Simd::reorder`].
+    #[inline(always)]
+    fn restore(self, two: [Self::Lanes; 2]) -> [Self::Lanes; 2] {
+        two
+    }
 
     fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes;
     /// The low halves of the bytes, 0 to 15.
@@ -164,6 +204,25 @@ pub(super) trait Simd: Copy {
     }
 }
 
+/// [`Simd::add_dots`] by two products.
+#[inline(always)]
+pub(super) fn add_pairs_in_turn<S: Simd>(
+    simd: S,
+    mut sums: S::Lanes,
+    a: &[bf16; PAIRS],
+    b: &[bf16; PAIRS],
+) -> S::Lanes {
+    for place in [1, 0] {
+        let (mut x, mut y) = ([bf16::ZERO; LANES], [bf16::ZERO; LANES]);
+        for lane in 0..LANES {
+            x[lane] = a[2 * lane + place];
+            y[lane] = b[2 * lane + place];
+        }
+        sums = simd.mul_add(simd.load_bf16(&x), simd.load_bf16(&y), sums);
+    }
+    sums
+}
+
 /// Asks for what lies as far behind `now` as the next tile does, whether or not there is one.
 ///
 /// Without, the time of a tile is nearly that of reading it plus that of computing on it in cache.
@@ -200,6 +259,25 @@ pub(super) trait Element: Copy {
 
     fn load<S: Simd>(simd: S, from: &[Self; LANES]) -> S::Lanes;
 
+    /// Two vectors, in an order of the element's and the level's own.
+    #[inline(always)]
+    fn load_two<S: Simd>(simd: S, from: &[Self; 2 * LANES]) -> [S::Lanes; 2] {
+        let (two, _) = from.as_chunks();
+        [Self::load(simd, &two[0]), Self::load(simd, &two[1])]
+    }
+
+    /// From the elements' order to that of `load_two`.
+    #[inline(always)]
+    fn reorder<S: Simd>(_: S, two: [S::Lanes; 2]) -> [S::Lanes; 2] {
+        two
+    }
+
+    /// The inverse of `reorder`.
+    #[inline(always)]
+    fn restore<S: Simd>(_: S, two: [S::Lanes; 2]) -> [S::Lanes; 2] {
+        two
+    }
+
     /// Loads as many elements as there are, a vector at most; the other lanes are zero, and add nothing to a sum.
     #[inline(always)]
     fn load_first<S: Simd>(simd: S, from: &[Self]) -> S::Lanes {
@@ -229,6 +307,21 @@ impl Element for bf16 {
     #[inline(always)]
     fn load<S: Simd>(simd: S, from: &[Self; LANES]) -> S::Lanes {
         simd.load_bf16(from)
+    }
+
+    #[inline(always)]
+    fn load_two<S: Simd>(simd: S, from: &[Self; 2 * LANES]) -> [S::Lanes; 2] {
+        simd.load_two_bf16(from)
+    }
+
+    #[inline(always)]
+    fn reorder<S: Simd>(simd: S, two: [S::Lanes; 2]) -> [S::Lanes; 2] {
+        simd.reorder(two)
+    }
+
+    #[inline(always)]
+    fn restore<S: Simd>(simd: S, two: [S::Lanes; 2]) -> [S::Lanes; 2] {
+        simd.restore(two)
     }
 }
 

@@ -5,12 +5,12 @@
 //! level at run time and is the only door.
 //!
 //! *Architecture invariants.* No family names an instruction set. Sums are taken in one order on
-//! every level (see `lanes.rs`), so that clusters, and with them the bytes of a segment, do not
-//! depend on the machine that made them. Code that is generic over `Simd` is `#[inline(always)]`
+//! every level (see `lanes.rs`; exact attention by `dots.rs` has an order of its own), so that
+//! clusters, and with them the bytes of a segment, do not depend on the machine that made them. Code that is generic over `Simd` is `#[inline(always)]`
 //! and uses loops where closures would be shorter: a closure is a function of its own, and one that
 //! is not inlined into the level's entry is compiled without the level's instructions.
 //!
-//! Where to start: `attend.rs`; below it `score.rs` (scores) and `weigh.rs` (softmax, weighted
+//! Where to start: `attend.rs`; below it `score.rs` (scores), `dots.rs` (scores by products of `bf16`) and `weigh.rs` (softmax, weighted
 //! sums). What reads codes: `scan.rs` and `estimate.rs` (a byte an element), `code.rs` (half a byte).
 
 #![expect(
@@ -22,6 +22,11 @@ mod appraise;
 mod assign;
 mod attend;
 mod code;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only x86-64 has the instruction")
+)]
+mod dots;
 mod encode;
 mod estimate;
 mod exp;
@@ -52,7 +57,7 @@ pub use points::{Mean, Quantise};
 pub use scan::Scan;
 
 pub(crate) use exp::round;
-pub(crate) use lanes::{BYTES, LANES};
+pub(crate) use lanes::{BYTES, LANES, PAIRS};
 
 /// Tokens, centroids or entries that are scored, weighed and summed before the next ones: as many
 /// keys and values of 128 `bf16` as a first-level cache holds, and a whole number of vectors.

@@ -2,23 +2,37 @@
 //!
 //! Hot path: no allocation, no lock, no log.
 
+use std::ops::Range;
+
 use super::lanes::{Element, LANES, Simd, prefetch_next};
 use super::{TILE, Tile};
 use crate::tensor::{Elements, Matrix, Queries};
 
-/// Scores of a band of query rows over a tile of rows.
-#[inline(always)]
-pub(super) fn score<S: Simd>(
-    simd: S,
-    band: Queries<'_>,
-    tile: Matrix<'_>,
-    scale: f32,
-    scores: &mut Tile,
-) {
-    match tile.elements() {
-        Elements::Bf16(rows) => score_rows(simd, band, rows, scale, scores),
-        Elements::F16(rows) => score_rows(simd, band, rows, scale, scores),
-        Elements::F32(rows) => score_rows(simd, band, rows, scale, scores),
+/// A way to score tokens.
+pub(super) trait Score {
+    /// Writes the scores of a band of query rows over a tile of tokens. `#[inline(always)]`.
+    fn score<S: Simd>(&self, simd: S, rows: Range<usize>, tokens: Range<usize>, to: &mut Tile);
+}
+
+/// Scores by products of `f32`, whatever the keys are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Products<'a> {
+    pub(super) queries: Queries<'a>,
+    pub(super) keys: Matrix<'a>,
+    pub(super) scale: f32,
+}
+
+impl Score for Products<'_> {
+    #[inline(always)]
+    fn score<S: Simd>(&self, simd: S, rows: Range<usize>, tokens: Range<usize>, to: &mut Tile) {
+        let dim = self.keys.cols();
+        let band = self.queries.band(rows);
+        let within = tokens.start * dim..tokens.end * dim;
+        match self.keys.elements() {
+            Elements::Bf16(keys) => score_rows(simd, band, &keys[within], self.scale, to),
+            Elements::F16(keys) => score_rows(simd, band, &keys[within], self.scale, to),
+            Elements::F32(keys) => score_rows(simd, band, &keys[within], self.scale, to),
+        }
     }
 }
 
@@ -87,7 +101,7 @@ fn score_band<S: Simd, E: Element, const ROWS: usize>(
         for four in rows.chunks_exact(4 * dim) {
             prefetch_next(simd, four, TILE * dim);
             let dots = dots::<S, E, ROWS, 4>(simd, queries, four);
-            put(simd, dots, scale, token, scores);
+            put_four(simd, dots, scale, token, scores);
             token += 4;
         }
     }
@@ -96,6 +110,29 @@ fn score_band<S: Simd, E: Element, const ROWS: usize>(
         let dots = dots::<S, E, ROWS, 1>(simd, queries, row);
         put(simd, dots, scale, token, scores);
         token += 1;
+    }
+}
+
+/// Sums the lanes of dot products and writes them as the scores of tokens `token..token + 4`.
+#[inline(always)]
+fn put_four<S: Simd, const ROWS: usize>(
+    simd: S,
+    dots: [[S::Lanes; 4]; ROWS],
+    scale: f32,
+    token: usize,
+    scores: &mut Tile,
+) {
+    let mut lanes = [dots[0][0]; LANES];
+    for r in 0..ROWS {
+        for t in 0..4 {
+            lanes[4 * r + t] = dots[r][t];
+        }
+    }
+    let sums = simd.mul(simd.sums_of_all(&lanes), simd.splat(scale));
+    let mut all = [0.0; LANES];
+    simd.store(sums, &mut all);
+    for r in 0..ROWS {
+        scores[r][token..token + 4].copy_from_slice(&all[4 * r..][..4]);
     }
 }
 
@@ -129,24 +166,29 @@ fn dots<S: Simd, E: Element, const ROWS: usize, const TOKENS: usize>(
 ) -> [[S::Lanes; TOKENS]; ROWS] {
     let dim = queries[0].len();
     let mut sums = [[simd.splat(0.0); TOKENS]; ROWS];
-    let mut at = 0;
-    while at + LANES <= dim {
+    let whole = dim / LANES;
+    // Slices of a known length: a check within the loop would keep the sums in memory.
+    let mut chunks_of_queries = [&[] as &[[f32; LANES]]; ROWS];
+    for r in 0..ROWS {
+        chunks_of_queries[r] = &queries[r].as_chunks().0[..whole];
+    }
+    let mut chunks_of_tokens = [&[] as &[[E; LANES]]; TOKENS];
+    for t in 0..TOKENS {
+        chunks_of_tokens[t] = &tokens[t * dim..].as_chunks().0[..whole];
+    }
+    for vector in 0..whole {
         let mut keys = [simd.splat(0.0); TOKENS];
         for t in 0..TOKENS {
-            if let Some(chunk) = tokens[t * dim + at..].first_chunk() {
-                keys[t] = E::load(simd, chunk);
-            }
+            keys[t] = E::load(simd, &chunks_of_tokens[t][vector]);
         }
         for r in 0..ROWS {
-            if let Some(chunk) = queries[r][at..].first_chunk() {
-                let query = simd.load(chunk);
-                for t in 0..TOKENS {
-                    sums[r][t] = simd.mul_add(query, keys[t], sums[r][t]);
-                }
+            let query = simd.load(&chunks_of_queries[r][vector]);
+            for t in 0..TOKENS {
+                sums[r][t] = simd.mul_add(query, keys[t], sums[r][t]);
             }
         }
-        at += LANES;
     }
+    let at = whole * LANES;
     if at < dim {
         for r in 0..ROWS {
             let query = f32::load_first(simd, &queries[r][at..]);

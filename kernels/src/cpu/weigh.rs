@@ -115,12 +115,12 @@ fn add_rows<S: Simd, E: Element, const ROWS: usize>(
     let mut vector = 0;
     if S::WIDE {
         while vector + 4 <= whole {
-            add_vectors::<S, E, ROWS, 4>(simd, weights, values, dim, vector, out);
+            add_pairs::<S, E, ROWS, 2>(simd, weights, values, dim, vector, out);
             vector += 4;
         }
     }
     while vector < whole {
-        add_vectors::<S, E, ROWS, 1>(simd, weights, values, dim, vector, out);
+        add_vector::<S, E, ROWS>(simd, weights, values, dim, vector, out);
         vector += 1;
     }
     if !dim.is_multiple_of(LANES) {
@@ -128,9 +128,9 @@ fn add_rows<S: Simd, E: Element, const ROWS: usize>(
     }
 }
 
-/// Columns `vector * LANES..` of all values, into sums that stay in registers.
+/// Columns `vector * LANES..` of all values by pairs of vectors, into sums that stay in registers.
 #[inline(always)]
-fn add_vectors<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize>(
+fn add_pairs<S: Simd, E: Element, const ROWS: usize, const PAIRS: usize>(
     simd: S,
     weights: &Weights<'_>,
     values: &[E],
@@ -139,32 +139,69 @@ fn add_vectors<S: Simd, E: Element, const ROWS: usize, const VECTORS: usize>(
     out: &mut [[f32; LANES]],
 ) {
     let per_row = dim.div_ceil(LANES);
-    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+    let mut sums = [[[simd.splat(0.0); 2]; PAIRS]; ROWS];
     for r in 0..ROWS {
         let factor = simd.splat(weights.factors[r]);
-        for v in 0..VECTORS {
-            sums[r][v] = simd.mul(simd.load(&out[r * per_row + vector + v]), factor);
+        let (out, _) = out[r * per_row + vector..].as_chunks::<2>();
+        for p in 0..PAIRS {
+            let [first, last] = E::reorder(simd, [simd.load(&out[p][0]), simd.load(&out[p][1])]);
+            sums[r][p] = [simd.mul(first, factor), simd.mul(last, factor)];
         }
     }
     for (token, value) in values.chunks_exact(dim).take(TILE).enumerate() {
-        let (chunks, _) = value[vector * LANES..].as_chunks::<LANES>();
-        let chunks = &chunks[..VECTORS];
-        prefetch_next(simd, chunks.as_flattened(), TILE * dim);
-        let mut lanes = [simd.splat(0.0); VECTORS];
-        for v in 0..VECTORS {
-            lanes[v] = E::load(simd, &chunks[v]);
+        let (pairs, _) = value[vector * LANES..].as_chunks::<{ 2 * LANES }>();
+        let pairs = &pairs[..PAIRS];
+        prefetch_next(simd, pairs.as_flattened(), TILE * dim);
+        let mut lanes = [[simd.splat(0.0); 2]; PAIRS];
+        for p in 0..PAIRS {
+            lanes[p] = E::load_two(simd, &pairs[p]);
         }
         for (sums, weights) in sums.iter_mut().zip(weights.tile) {
             let weight = simd.splat(weights[token]);
-            for v in 0..VECTORS {
-                sums[v] = simd.mul_add(weight, lanes[v], sums[v]);
+            for p in 0..PAIRS {
+                for half in 0..2 {
+                    sums[p][half] = simd.mul_add(weight, lanes[p][half], sums[p][half]);
+                }
             }
         }
     }
     for r in 0..ROWS {
-        for v in 0..VECTORS {
-            simd.store(sums[r][v], &mut out[r * per_row + vector + v]);
+        let (out, _) = out[r * per_row + vector..].as_chunks_mut::<2>();
+        for p in 0..PAIRS {
+            let [first, last] = E::restore(simd, sums[r][p]);
+            simd.store(first, &mut out[p][0]);
+            simd.store(last, &mut out[p][1]);
         }
+    }
+}
+
+/// One vector of columns of all values.
+#[inline(always)]
+fn add_vector<S: Simd, E: Element, const ROWS: usize>(
+    simd: S,
+    weights: &Weights<'_>,
+    values: &[E],
+    dim: usize,
+    vector: usize,
+    out: &mut [[f32; LANES]],
+) {
+    let per_row = dim.div_ceil(LANES);
+    let mut sums = [simd.splat(0.0); ROWS];
+    for r in 0..ROWS {
+        let factor = simd.splat(weights.factors[r]);
+        sums[r] = simd.mul(simd.load(&out[r * per_row + vector]), factor);
+    }
+    for (token, value) in values.chunks_exact(dim).take(TILE).enumerate() {
+        if let Some(chunk) = value[vector * LANES..].first_chunk::<LANES>() {
+            prefetch_next(simd, chunk, TILE * dim);
+            let lanes = E::load(simd, chunk);
+            for (sum, weights) in sums.iter_mut().zip(weights.tile) {
+                *sum = simd.mul_add(simd.splat(weights[token]), lanes, *sum);
+            }
+        }
+    }
+    for r in 0..ROWS {
+        simd.store(sums[r], &mut out[r * per_row + vector]);
     }
 }
 

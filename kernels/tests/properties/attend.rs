@@ -1,5 +1,6 @@
 //! Exact attention.
 
+use half::bf16;
 use proptest::prelude::*;
 use wavekv_kernels::reference::{self, Partial};
 use wavekv_kernels::{
@@ -69,12 +70,39 @@ impl Problem {
         }
     }
 
-    /// Largest relative error of an output or a log-sum-exp that `f32` sums of these lengths may have: a score is
-    /// off by a part of the lengths of query and key, whatever it comes to.
+    /// Largest error of an output or a log-sum-exp that sums of `f32` may have, relative to what `check` says.
+    ///
+    /// A score is the sum of at most `dim / 16` products in a lane (pairs count twice), of sixteen lanes by a tree of
+    /// four, times the scale: each step is off by 2^-24 of what the magnitudes of all products come to. Weights are
+    /// off by as much relatively; an output by twice that, times the largest value, two. The rest is what the
+    /// exponential and the sums over tokens add.
     fn tolerance(&self) -> f64 {
-        let lengths = f64::from(self.scale) * self.dim as f64 * 4.0 / 3.0;
-        1e-5 + lengths * f64::from(f32::EPSILON)
+        let keys = reference::rows_f64(self.keys.matrix());
+        let rows = self.queries.chunks(self.dim);
+        let largest = rows.flat_map(|query| {
+            keys.iter().map(|key| {
+                let products = query.iter().zip(key);
+                products
+                    .map(|(q, k)| (f64::from(*q) * k).abs())
+                    .sum::<f64>()
+            })
+        });
+        let largest = largest.fold(0.0, f64::max);
+        let steps = self.dim.div_ceil(16) as f64 + 5.0;
+        let score = f64::from(self.scale) * largest * steps * 2.0_f64.powi(-24);
+        2e-5 + 4.0 * score
     }
+}
+
+/// Queries of `f32`, or such as are `bf16` too.
+fn query_numbers(seed: u64, count: usize, narrow: bool) -> Vec<f32> {
+    let mut all = numbers(seed, count);
+    if narrow {
+        for x in &mut all {
+            *x = bf16::from_f32(*x).to_f32();
+        }
+    }
+    all
 }
 
 fn problems() -> impl Strategy<Value = Problem> {
@@ -88,17 +116,20 @@ fn problems() -> impl Strategy<Value = Problem> {
             0..3_usize,
             any::<u64>(),
             0.01..0.5_f32,
+            any::<bool>(),
         )
-            .prop_map(move |(bounds, positions, kind, seed, scale)| Problem {
-                queries: numbers(seed, rows * dim),
-                dim,
-                keys: Tensor::random(seed ^ 1, key_dtype, length, dim),
-                values: Tensor::random(seed ^ 2, value_dtype, length, value_dim),
-                bounds,
-                positions,
-                kind,
-                scale,
-            })
+            .prop_map(
+                move |(bounds, positions, kind, seed, scale, narrow)| Problem {
+                    queries: query_numbers(seed, rows * dim, narrow),
+                    dim,
+                    keys: Tensor::random(seed ^ 1, key_dtype, length, dim),
+                    values: Tensor::random(seed ^ 2, value_dtype, length, value_dim),
+                    bounds,
+                    positions,
+                    kind,
+                    scale,
+                },
+            )
     })
 }
 

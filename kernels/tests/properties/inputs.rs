@@ -86,7 +86,7 @@ pub(crate) fn queries(values: &[f32], dim: usize) -> Queries<'_> {
 /// Dimensions: whole vectors, tails, and the odd ones.
 pub(crate) fn dims() -> impl Strategy<Value = usize> {
     prop_oneof![
-        prop::sample::select(vec![16, 64, 80, 128, 192, 576]),
+        prop::sample::select(vec![16, 32, 64, 80, 128, 192, 256, 576]),
         16..=150_usize,
         Just(1),
     ]

@@ -1,6 +1,6 @@
 //! Every family, at every level this CPU has, against the reference.
 //!
-//! One module a family; `inputs.rs` makes the shapes. With `WAVEKV_REQUIRE_ISA=avx512` (or `avx2`) a
+//! One module a family; `inputs.rs` makes the shapes. With `WAVEKV_REQUIRE_ISA=avx512bf16` (`avx512`, `avx2`) a
 //! level that could not run is a failure instead of a gap.
 
 #![expect(
@@ -38,6 +38,19 @@ fn the_required_level_can_run() {
     let isa = Isa::ALL.into_iter().find(|isa| isa.name() == required);
     let isa = isa.unwrap_or_else(|| panic!("WAVEKV_REQUIRE_ISA is {required}, expected a level"));
     assert!(Kernels::at(isa).is_some(), "this CPU has no {isa}");
+}
+
+#[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "what a test run did not test should be seen"
+)]
+fn levels_that_cannot_run_here_are_named() {
+    for isa in Isa::ALL {
+        if Kernels::at(isa).is_none() {
+            eprintln!("not tested, since this CPU does not have it: {isa}");
+        }
+    }
 }
 
 #[test]

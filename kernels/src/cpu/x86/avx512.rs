@@ -2,30 +2,45 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512i, _CMP_GE_OQ, _MM_HINT_T1, _mm_and_si128, _mm_loadu_si128,
-    _mm_prefetch, _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm_storeu_si128,
+    __m128i, __m256i, __m512, __m512bh, __m512i, _CMP_GE_OQ, _MM_HINT_T1, _mm_and_si128,
+    _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm_storeu_si128,
     _mm256_dpbusd_epi32, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
     _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128, _mm512_castsi512_ps,
     _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8,
     _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvttps_epi32, _mm512_div_ps, _mm512_dpwssd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
-    _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_srai_epi32,
-    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps,
+    _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtss_f32, _mm512_cvttps_epi32, _mm512_div_ps,
+    _mm512_dpbf16_ps, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps, _mm512_permutexvar_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+    _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use half::{bf16, f16};
 
-use crate::cpu::lanes::{BYTES, LANES, Simd, Task};
+use crate::cpu::lanes::{BYTES, LANES, PAIRS, Simd, Task, add_pairs_in_turn};
 use crate::cpu::x86::bytes;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI.
+/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI; with `DOTS`, BF16 too.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::cpu) struct Avx512(());
+pub(in crate::cpu) struct Avx512<const DOTS: bool>(());
 
-impl Avx512 {
+impl Avx512<true> {
+    /// The proof, where it holds.
+    pub(in crate::cpu) fn detect() -> Option<Self> {
+        (Avx512::<false>::detect().is_some() && is_x86_feature_detected!("avx512bf16"))
+            .then_some(Self(()))
+    }
+
+    /// The same CPU without BF16.
+    pub(in crate::cpu) fn without_dots(self) -> Avx512<false> {
+        let Self(proof) = self;
+        Avx512(proof)
+    }
+}
+
+impl Avx512<false> {
     /// The proof, where it holds.
     pub(in crate::cpu) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f")
@@ -38,8 +53,26 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn run<T: Task>(level: Avx512, task: T) {
+fn run<T: Task>(level: Avx512<false>, task: T) {
     task.run(level);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+fn run_with_dots<T: Task>(level: Avx512<true>, task: T) {
+    task.run(level);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+fn add_dots(sums: __m512, a: &[bf16; PAIRS], b: &[bf16; PAIRS]) -> __m512 {
+    _mm512_dpbf16_ps(sums, load_pairs_of_bf16(a), load_pairs_of_bf16(b))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+fn load_pairs_of_bf16(from: &[bf16; PAIRS]) -> __m512bh {
+    // SAFETY: the reference is to 64 bytes, and any bits are a vector.
+    unsafe { from.as_ptr().cast::<__m512bh>().read_unaligned() }
 }
 
 #[inline]
@@ -130,7 +163,96 @@ fn where_ge(a: __m512, b: __m512, x: __m512) -> __m512 {
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b), x)
 }
 
-impl Simd for Avx512 {
+/// The tree for sixteen vectors at once.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn sums_of_all(lanes: &[__m512; LANES]) -> __m512 {
+    let mut fours = [lanes[0]; 4];
+    for i in 0..4 {
+        let ab = add_halves_by_blend(lanes[i], lanes[4 + i]);
+        let cd = add_halves_by_blend(lanes[8 + i], lanes[12 + i]);
+        // Quarter q now holds four partial sums of vector `4 q + i`.
+        fours[i] = add_halves::<0x88, 0xdd>(ab, cd);
+    }
+    let [a, b, c, d] = fours;
+    let ab = _mm512_add_ps(
+        _mm512_shuffle_ps::<0x44>(a, b),
+        _mm512_shuffle_ps::<0xee>(a, b),
+    );
+    let cd = _mm512_add_ps(
+        _mm512_shuffle_ps::<0x44>(c, d),
+        _mm512_shuffle_ps::<0xee>(c, d),
+    );
+    _mm512_add_ps(
+        _mm512_shuffle_ps::<0x88>(ab, cd),
+        _mm512_shuffle_ps::<0xdd>(ab, cd),
+    )
+}
+
+/// The halves of `a` added, then those of `b`. One shuffle: a blend waits for no port that products use.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn add_halves_by_blend(a: __m512, b: __m512) -> __m512 {
+    let inner = _mm512_shuffle_f32x4::<0b01_00_11_10>(a, b);
+    _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a, b), inner)
+}
+
+/// Even elements, then odd ones: a shift and a mask, where a vector after the other takes a shuffle each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn load_two_bf16(from: &[u16; 2 * LANES]) -> [__m512; 2] {
+    // SAFETY: the reference is to 64 bytes.
+    let all = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
+    let odd = _mm512_and_si512(all, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()));
+    [
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(all)),
+        _mm512_castsi512_ps(odd),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn reorder([a, b]: [__m512; 2]) -> [__m512; 2] {
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    [
+        _mm512_permutex2var_ps(a, even, b),
+        _mm512_permutex2var_ps(a, odd, b),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn restore([even, odd]: [__m512; 2]) -> [__m512; 2] {
+    let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let last = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    [
+        _mm512_permutex2var_ps(even, first, odd),
+        _mm512_permutex2var_ps(even, last, odd),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn sum(lanes: __m512) -> f32 {
+    let tree = _mm512_add_ps(lanes, _mm512_shuffle_f32x4::<0b01_00_11_10>(lanes, lanes));
+    let tree = _mm512_add_ps(tree, _mm512_shuffle_f32x4::<0b10_11_00_01>(tree, tree));
+    let tree = _mm512_add_ps(tree, _mm512_shuffle_ps::<0b01_00_11_10>(tree, tree));
+    let tree = _mm512_add_ps(tree, _mm512_shuffle_ps::<0b10_11_00_01>(tree, tree));
+    _mm512_cvtss_f32(tree)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn largest(lanes: __m512) -> f32 {
+    let tree = _mm512_max_ps(lanes, _mm512_shuffle_f32x4::<0b01_00_11_10>(lanes, lanes));
+    let tree = _mm512_max_ps(tree, _mm512_shuffle_f32x4::<0b10_11_00_01>(tree, tree));
+    let tree = _mm512_max_ps(tree, _mm512_shuffle_ps::<0b01_00_11_10>(tree, tree));
+    let tree = _mm512_max_ps(tree, _mm512_shuffle_ps::<0b10_11_00_01>(tree, tree));
+    _mm512_cvtss_f32(tree)
+}
+
+impl<const DOTS: bool> Simd for Avx512<DOTS> {
     type Lanes = __m512;
     type Bytes = __m256i;
     type Signed = __m256i;
@@ -144,8 +266,23 @@ impl Simd for Avx512 {
 
     #[inline]
     fn run<T: Task>(self, task: T) {
-        // SAFETY: `self` was made by `detect`.
-        unsafe { run(self, task) }
+        if DOTS {
+            // SAFETY: `self` was made by `detect` with `DOTS`.
+            unsafe { run_with_dots(Avx512(()), task) }
+        } else {
+            // SAFETY: `self` was made by `detect`.
+            unsafe { run(Avx512(()), task) }
+        }
+    }
+
+    #[inline(always)]
+    fn add_dots(self, sums: Self::Lanes, a: &[bf16; PAIRS], b: &[bf16; PAIRS]) -> Self::Lanes {
+        if DOTS {
+            // SAFETY: `self` was made by `detect` with `DOTS`.
+            unsafe { add_dots(sums, a, b) }
+        } else {
+            add_pairs_in_turn(self, sums, a, b)
+        }
     }
 
     #[inline(always)]
@@ -237,6 +374,43 @@ impl Simd for Avx512 {
         // SAFETY: `self` was made by `detect`.
         unsafe { sums(lanes) }
     }
+
+    #[inline(always)]
+    fn sums_of_all(self, lanes: &[Self::Lanes; LANES]) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sums_of_all(lanes) }
+    }
+
+    #[inline(always)]
+    fn sum(self, lanes: Self::Lanes) -> f32 {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sum(lanes) }
+    }
+
+    #[inline(always)]
+    fn largest(self, lanes: Self::Lanes) -> f32 {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { largest(lanes) }
+    }
+
+    #[inline(always)]
+    fn load_two_bf16(self, from: &[bf16; 2 * LANES]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { load_two_bf16(bytemuck::cast_ref(from)) }
+    }
+
+    #[inline(always)]
+    fn reorder(self, two: [Self::Lanes; 2]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { reorder(two) }
+    }
+
+    #[inline(always)]
+    fn restore(self, two: [Self::Lanes; 2]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { restore(two) }
+    }
+
     #[inline(always)]
     fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
         // SAFETY: `self` was made by `detect`.
