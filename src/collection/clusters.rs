@@ -37,6 +37,8 @@ pub struct Ranked {
     pub tokens: u32,
     /// Share of the estimated mass of all visible clusters, mean over the group.
     pub mass: f32,
+    /// Whether its K and V are in memory.
+    pub resident: bool,
     /// K, V and positions, when asked for.
     pub payload: Option<Fetched>,
 }
@@ -189,15 +191,17 @@ impl Question<'_> {
                 cluster,
             };
             let scores = (0..survey.group()).map(|row| survey.score(row, place));
-            Ranked {
+            let (segment, rows) = self.snapshot.cluster(address)?;
+            Ok(Ranked {
+                resident: segment.is_resident(head, rows),
                 address,
                 score: scores.fold(f32::NEG_INFINITY, f32::max),
                 tokens: survey.tokens_at(place),
                 mass: shares[survey.ordinal(place)],
                 payload: None,
-            }
+            })
         });
-        Ok(ranked.collect())
+        ranked.collect()
     }
 
     /// The visible tokens that no ranked or estimated cluster has.

@@ -43,7 +43,7 @@ pub use self::clusters::{HeadRanking, Ranked, Ranking};
 pub use self::fetch::{Fetched, What};
 pub use self::insert::Inserted;
 pub use self::layer::{Layer, LayerSize, Snapshot};
-pub use self::residence::Placement;
+pub use self::residence::{Placement, Traffic};
 pub use self::seal::{PartEnd, Sealed, Sealing, Workbench};
 use crate::index::build::Builder;
 use crate::index::schema;

@@ -1,8 +1,9 @@
 //! What of a collection is in memory: told, and changed where somebody wants it otherwise than the daemon does.
 
-use wavekv_storage::Traffic;
+pub use wavekv_storage::Traffic;
 
-use crate::collection::Collection;
+use crate::collection::{Collection, Layer};
+use crate::index::Segment;
 use crate::model::Error;
 
 /// What somebody wants of the K, V and codes of a collection.
@@ -67,9 +68,9 @@ impl Collection {
 
     fn each_segment(
         &self,
-        mut see: impl FnMut(&crate::index::Segment) -> Result<(), Error>,
+        mut see: impl FnMut(&Segment) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let snapshots = self.layers.iter().map(super::Layer::snapshot);
+        let snapshots = self.layers.iter().map(Layer::snapshot);
         for snapshot in snapshots {
             for segment in snapshot.segments() {
                 see(segment)?;

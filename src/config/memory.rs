@@ -11,7 +11,8 @@ use super::notation;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, TomlExample)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemorySettings {
-    /// Memory for K, V and the index of all collections together: at least "16MiB". What does not fit is refused.
+    /// Memory for K, V and the index of all collections together: at least "16MiB". Where there is no more, K, V and codes of
+    /// segments that are on disk leave; what does not fit even so is refused.
     #[serde(with = "notation::size")]
     pub budget: ByteSize,
 }

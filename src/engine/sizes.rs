@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::collection::{AuditSize, AuditedHead, Collection, Layer, LayerSize};
+use crate::collection::{AuditSize, AuditedHead, Collection, Layer, LayerSize, Traffic};
 use crate::engine::Engine;
 use crate::engine::background::ClusteringSize;
 use crate::model::CollectionName;
@@ -32,6 +32,10 @@ pub struct EngineSize {
     pub used_bytes: u64,
     /// The disk.
     pub disk: DiskSize,
+    /// What was done with the blocks of all collections.
+    pub traffic: Traffic,
+    /// Whether any of them is pinned.
+    pub pinned: bool,
     /// Collections.
     pub collections: u64,
     /// All layers of all collections.
@@ -68,6 +72,11 @@ impl Engine {
                 .map(|(_, size)| size)
                 .fold(AuditSize::default(), AuditSize::plus),
             skipped_audits: self.audits.skipped(),
+            traffic: collections
+                .iter()
+                .map(|collection| collection.traffic())
+                .fold(Traffic::default(), Traffic::plus),
+            pinned: collections.iter().any(|collection| collection.is_pinned()),
             uptime: self.clock.uptime(),
             budget_bytes: self.budget.limit().0,
             used_bytes: self.budget.used().0,

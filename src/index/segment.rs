@@ -295,6 +295,14 @@ impl Segment {
         self.columns.expect(self.tokens(PAYLOAD, head, rows));
     }
 
+    /// Whether K and V of some rows of a head are in memory.
+    pub fn is_resident(&self, head: KvHead, rows: Range<usize>) -> bool {
+        let first = self.first_row(head);
+        let rows = first + rows.start..first + rows.end;
+        self.columns
+            .is_resident(PAYLOAD.map(|column| (column, rows.clone())))
+    }
+
     /// Brings all of it into memory, where it stays until there is no room.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use wavekv_proto::v1;
 
+use crate::collection::Placement;
 use crate::index::kinds;
 use crate::model::{
     AttendQuery, ClusterAddress, ClusterId, ClusterQuery, CollectionName, Dtype, Durability,
@@ -108,6 +109,24 @@ pub fn durability(given: i32, otherwise: Durability) -> Result<Durability, Inval
             "durability",
             given,
             "0 (as configured), 1 (none), 2 (process) or 3 (power)",
+        )),
+    }
+}
+
+/// Where K, V and codes are to be.
+///
+/// # Errors
+/// [`Invalid`] when it is none of those that there are.
+pub fn placement(given: i32) -> Result<Placement, Invalid> {
+    match v1::Placement::try_from(given) {
+        Ok(v1::Placement::Promoted) => Ok(Placement::Promoted),
+        Ok(v1::Placement::Pinned) => Ok(Placement::Pinned),
+        Ok(v1::Placement::Unpinned) => Ok(Placement::Unpinned),
+        Ok(v1::Placement::Demoted) => Ok(Placement::Demoted),
+        Ok(v1::Placement::Unspecified) | Err(_) => Err(Invalid::new(
+            "placement",
+            given,
+            "1 (promoted), 2 (pinned), 3 (unpinned) or 4 (demoted)",
         )),
     }
 }

@@ -5,6 +5,7 @@ use wavekv_proto::v1;
 
 use crate::collection::{
     Attended, AuditSize, AuditedHead, Collection, Fetched, Inserted, LayerSize, Ranked, Ranking,
+    Traffic,
 };
 use crate::engine::batch::Clustered;
 use crate::model::{
@@ -232,6 +233,11 @@ fn cluster(ranked: Ranked, geometry: &Geometry) -> v1::RankedCluster {
             positions: fetched.positions,
         }
     });
+    let tier = if ranked.resident {
+        v1::Tier::Ram
+    } else {
+        v1::Tier::Disk
+    };
     v1::RankedCluster {
         cluster: Some(v1::ClusterRef {
             segment: segment.0,
@@ -241,7 +247,7 @@ fn cluster(ranked: Ranked, geometry: &Geometry) -> v1::RankedCluster {
         score: ranked.score,
         tokens: ranked.tokens,
         mass: ranked.mass,
-        tier: v1::Tier::Ram.into(),
+        tier: tier.into(),
         payload,
     }
 }
@@ -267,6 +273,16 @@ pub(super) fn index_stats(size: LayerSize) -> v1::IndexStats {
         payload_bytes: size.payload_bytes,
         code_bytes: size.code_bytes,
         meta_index_bytes: size.meta_index_bytes,
+    }
+}
+
+pub(super) fn residence(traffic: Traffic, pinned: bool) -> v1::ResidenceStats {
+    v1::ResidenceStats {
+        hits: traffic.hits,
+        misses: traffic.misses,
+        evictions: traffic.evictions,
+        resident_bytes: traffic.resident_bytes,
+        pinned,
     }
 }
 

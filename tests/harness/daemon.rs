@@ -78,6 +78,14 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Bytes of memory that the system says it has.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs_err::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() << 10
+    }
+
     /// The directory that it owns.
     pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(self.folder.path())

@@ -20,6 +20,7 @@ mod isolation;
 mod kinds;
 mod lifecycle;
 mod merging;
+mod residence;
 mod same_collection;
 mod services;
 mod settings;

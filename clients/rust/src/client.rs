@@ -100,6 +100,22 @@ impl Client {
         self.answered(self.admin.clone().stats(request)).await
     }
 
+    /// Says where the K, V and codes of a collection are to be; what is pinned is so until the daemon ends.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `ResourceExhausted` where there is no room in memory for what is promoted or pinned.
+    pub async fn place(
+        &self,
+        collection: wire::CollectionRef,
+        placement: wire::Placement,
+    ) -> Result<wire::PlaceResponse, ClientError> {
+        let request = self.request(wire::PlaceRequest {
+            collection: Some(collection),
+            placement: placement.into(),
+        });
+        self.answered(self.admin.clone().place(request)).await
+    }
+
     /// The answer to a call, all of it within this client's deadline: the transport's own ends with the first byte.
     pub(crate) async fn answered<T>(
         &self,

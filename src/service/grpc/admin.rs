@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
     AuditStats, AuditedHead, ClusteringStats, CollectionRef, DiskStats, LayerStats, MemoryStats,
-    StatsRequest, StatsResponse,
+    PlaceRequest, PlaceResponse, StatsRequest, StatsResponse,
 };
 
 use crate::collection::LayerSize;
@@ -33,6 +33,31 @@ impl AdminService for Admin {
         let stats = stats.await.and_then(|stats| stats);
         stats.map(Response::new).map_err(|error| status(&error))
     }
+
+    async fn place(
+        &self,
+        request: Request<PlaceRequest>,
+    ) -> Result<Response<PlaceResponse>, Status> {
+        let request = request.into_inner();
+        let placed = self.0.compute(move |engine| place(engine, &request));
+        let placed = placed.await.and_then(|placed| placed);
+        placed.map(Response::new).map_err(|error| status(&error))
+    }
+}
+
+fn place(engine: &Engine, request: &PlaceRequest) -> Result<PlaceResponse, Error> {
+    let (name, generation) = validate::collection(request.collection.as_ref())?;
+    let placement = validate::placement(request.placement)?;
+    let collection = engine.find(&name, generation)?;
+    collection.place(placement)?;
+    Ok(PlaceResponse {
+        boot_epoch: engine.boot_epoch().0,
+        generation: collection.generation().0,
+        residence: Some(wire::residence(
+            collection.traffic(),
+            collection.is_pinned(),
+        )),
+    })
 }
 
 fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse, Error> {
@@ -56,6 +81,7 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
             layers_waiting: whole.clustering.waiting,
         }),
         layers: vec![],
+        residence: Some(wire::residence(whole.traffic, whole.pinned)),
         audit: Some(daemon_audits(&whole)),
         disk: Some(DiskStats {
             budget_bytes: whole.disk.budget_bytes.unwrap_or(0),
@@ -68,6 +94,8 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
         let (name, generation) = validate::collection(named)?;
         let collection = engine.find(&name, generation)?;
         response.audit = Some(wire::audit_stats(&sizes::audits(&collection)));
+        let (traffic, pinned) = (collection.traffic(), collection.is_pinned());
+        response.residence = Some(wire::residence(traffic, pinned));
         if let Some(disk) = &mut response.disk {
             disk.used_bytes = collection.disk_bytes();
         }

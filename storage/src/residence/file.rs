@@ -153,13 +153,14 @@ impl PagedFile {
         Ok(hold)
     }
 
+    /// Whether all of the byte ranges are in memory.
+    pub(crate) fn is_resident(&self, ranges: impl IntoIterator<Item = Range<usize>>) -> bool {
+        count(&self.absent(ranges)) == 0
+    }
+
     /// Tells the device which byte ranges will be held soon.
     pub(crate) fn expect(&self, ranges: impl IntoIterator<Item = Range<usize>>) {
-        let mut absent = self.parts(ranges);
-        for part in &mut absent {
-            part.blocks &= !self.windows[part.window].resident();
-        }
-        for run in self.runs(&absent) {
+        for run in self.runs(&self.absent(ranges)) {
             self.mapping.will_need(run);
         }
     }
@@ -169,10 +170,7 @@ impl PagedFile {
     /// # Errors
     /// [`ResidenceError`] when there is none, or the device does not give it.
     pub(crate) fn promote(&self) -> Result<(), ResidenceError> {
-        let mut parts = self.parts(std::iter::once(0..self.mapping.bytes().len()));
-        for part in &mut parts {
-            part.blocks &= !self.windows[part.window].resident();
-        }
+        let parts = self.absent(std::iter::once(0..self.mapping.bytes().len()));
         let room = self.residence.budget().reserve(self.bytes_of(&parts))?;
         self.await_device(&parts, Patience::Stand);
         self.bring(&parts, room)
@@ -233,6 +231,15 @@ impl PagedFile {
                     _ => parts.push(Part { window, blocks }),
                 }
             }
+        }
+        parts
+    }
+
+    /// The blocks of byte ranges that are not in memory.
+    fn absent(&self, ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<Part> {
+        let mut parts = self.parts(ranges);
+        for part in &mut parts {
+            part.blocks &= !self.windows[part.window].resident();
         }
         parts
     }

@@ -103,6 +103,12 @@ impl Columns {
         }
     }
 
+    /// Whether all of these rows are in memory.
+    pub fn is_resident(&self, wanted: impl IntoIterator<Item = (ColumnId, Range<usize>)>) -> bool {
+        self.file()
+            .is_none_or(|file| file.is_resident(self.places(wanted)))
+    }
+
     /// Brings all of a mapped file, if there is room.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ pub(crate) enum CollectionsVerb {
     Show(Show),
     /// Remove collections and all that they hold
     Rm(Rm),
+    /// Bring K, V and codes into memory, keep them there, or have them leave
+    Place(Place),
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +95,30 @@ pub(crate) struct Rm {
     /// That they are in
     #[arg(long, default_value = "default")]
     pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Of the collection
+    pub(crate) name: String,
+    /// Where its K, V and codes are to be
+    #[arg(value_enum)]
+    pub(crate) placement: Placement,
+    /// That it is in
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Placement {
+    /// In memory now, until others need the room more
+    Promoted,
+    /// In memory now and not to leave, until the daemon ends
+    Pinned,
+    /// In memory as it is used
+    Unpinned,
+    /// Out of memory now
+    Demoted,
 }
 
 #[derive(Debug, Args)]

@@ -47,8 +47,42 @@ pub(crate) fn json(stats: &wire::StatsResponse) -> Value {
             "layers_waiting": clustering.layers_waiting,
         },
         "audit": audit(&stats.audit.clone().unwrap_or_default()),
+        "residence": residence_json(&stats.residence.unwrap_or_default()),
         "layers": layers,
     })
+}
+
+/// What is done with blocks.
+pub(crate) fn residence_json(residence: &wire::ResidenceStats) -> Value {
+    json!({
+        "hits": residence.hits,
+        "misses": residence.misses,
+        "evictions": residence.evictions,
+        "resident_bytes": residence.resident_bytes,
+        "pinned": residence.pinned,
+    })
+}
+
+/// What is in memory of segments on disk.
+pub(crate) fn resident(residence: &wire::ResidenceStats) -> String {
+    let pinned = if residence.pinned { ", pinned" } else { "" };
+    format!("{} in memory{pinned}", size(residence.resident_bytes))
+}
+
+/// The same of a collection, with what its queries found there.
+pub(crate) fn residence(residence: &wire::ResidenceStats) -> String {
+    format!(
+        "segments on disk: {}; of the blocks that were needed {} were there, {} were evicted",
+        resident(residence),
+        hit_ratio(residence),
+        residence.evictions
+    )
+}
+
+/// Blocks that were needed, and those of them that had to be brought.
+fn hit_ratio(residence: &wire::ResidenceStats) -> String {
+    let needed = residence.hits + residence.misses;
+    percent(residence.hits as f64 / needed as f64)
 }
 
 fn audit(audit: &wire::AuditStats) -> Value {
@@ -91,6 +125,7 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
     let index = stats.index.unwrap_or_default();
     let clustering = stats.clustering.unwrap_or_default();
     let audits = stats.audit.clone().unwrap_or_default();
+    let residence = stats.residence.unwrap_or_default();
     let uptime = Duration::from_secs(stats.uptime_ms / 1000);
     let mut table = super::table(&["daemon", &stats.version], 2, false);
     for (field, value) in [
@@ -105,6 +140,9 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
             ),
         ),
         ("disk", on_disk(&stats.disk.unwrap_or_default())),
+        ("of segments on disk", resident(&residence)),
+        ("blocks found in memory", hit_ratio(&residence)),
+        ("blocks evicted", residence.evictions.to_string()),
         ("collections", stats.collections.to_string()),
         ("tokens, over layers", index.tokens.to_string()),
         (

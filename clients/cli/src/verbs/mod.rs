@@ -31,6 +31,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
                 CollectionsVerb::Ls(ls) => collections::ls::run(&client, &ls, json).await,
                 CollectionsVerb::Show(show) => collections::show::run(&client, &show, json).await,
                 CollectionsVerb::Rm(rm) => collections::rm::run(&client, &rm, json).await,
+                CollectionsVerb::Place(place) => {
+                    collections::place::run(&client, &place, json).await
+                }
             }
         }
     }

@@ -340,4 +340,8 @@ impl AdminService for State {
             ..Default::default()
         }))
     }
+
+    async fn place(&self, _: Request<wire::PlaceRequest>) -> Answer<wire::PlaceResponse> {
+        Err(Status::unimplemented("place"))
+    }
 }

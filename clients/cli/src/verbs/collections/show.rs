@@ -18,6 +18,8 @@ pub(crate) async fn run(client: &Client, show: &Show, json: bool) -> Result<(), 
     } else {
         output::text(&formats::collections::description(&collection));
         output::text(&formats::stats::layers(&stats));
+        let residence = stats.residence.unwrap_or_default();
+        output::text(&formats::stats::residence(&residence));
     }
     Ok(())
 }
