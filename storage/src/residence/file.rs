@@ -314,13 +314,16 @@ impl PagedFile {
 
     /// Unmaps what the system has mapped beside `runs`.
     fn forget_absent_beside(&self, runs: &[Range<usize>]) {
-        let beside = runs.iter().map(|run| self.mapping.reach(run.clone()));
-        let mut absent = self.parts(beside);
-        absent.dedup_by_key(|part| part.window);
-        for part in &mut absent {
-            part.blocks = !self.windows[part.window].resident();
+        let mut beside: Vec<Range<usize>> = vec![];
+        for reach in runs.iter().map(|run| self.mapping.reach(run.clone())) {
+            match beside.last_mut() {
+                Some(last) if last.start <= reach.start && reach.start <= last.end => {
+                    last.end = last.end.max(reach.end);
+                }
+                _ => beside.push(reach),
+            }
         }
-        for run in self.runs(&absent) {
+        for run in self.runs(&self.absent(beside)) {
             self.mapping.forget(run);
         }
     }
