@@ -42,6 +42,14 @@ pub struct AuditedHead {
 }
 
 impl Audited {
+    /// What they found so far, for the same tokens in another collection.
+    pub(super) fn copied(&self) -> Self {
+        let heads = self.heads.lock().clone();
+        Self {
+            heads: Mutex::new(heads),
+        }
+    }
+
     /// The factor of every head, or none where all are 1.
     pub(super) fn factors(&self) -> Vec<f32> {
         let heads = self.heads.lock();

@@ -2,13 +2,13 @@
 //! process ends. A layer of a collection without durability puts nothing there.
 
 use wavekv_storage::Patience;
-use wavekv_storage::store::{PendingSegment, Run, SegmentName};
+use wavekv_storage::store::{self, PendingSegment, Run, SegmentName};
 
 use crate::collection::fetch::Fetched;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::index::build::Built;
 use crate::index::schema;
-use crate::model::{Error, NewTokens, SegmentId, TokenRange};
+use crate::model::{Durability, Error, NewTokens, SegmentId, TokenRange};
 
 /// A segment that is built, and its file when there is one: which goes again, unless [`Layer::log_seal`] takes it.
 #[derive(Debug)]
@@ -100,7 +100,16 @@ impl Layer {
     }
 }
 
-fn run<'a>(new: &NewTokens, planes: &'a [&'a [u8]]) -> Run<'a> {
+/// The durability of what is on disk, when it is there at all.
+pub fn on_disk(durability: Durability) -> Option<store::Durability> {
+    match durability {
+        Durability::None => None,
+        Durability::Process => Some(store::Durability::Process),
+        Durability::Power => Some(store::Durability::Power),
+    }
+}
+
+pub(super) fn run<'a>(new: &NewTokens, planes: &'a [&'a [u8]]) -> Run<'a> {
     Run {
         start: new.start,
         tokens: new.tokens,
@@ -108,7 +117,7 @@ fn run<'a>(new: &NewTokens, planes: &'a [&'a [u8]]) -> Run<'a> {
     }
 }
 
-fn segment_name(id: SegmentId, range: TokenRange) -> SegmentName {
+pub(super) fn segment_name(id: SegmentId, range: TokenRange) -> SegmentName {
     SegmentName {
         number: id.0,
         start: range.start,

@@ -22,28 +22,38 @@ impl Layer {
         if length >= before.length() {
             return Ok(before.length());
         }
-        let [_, tail] = before.steady.ranges();
-        if length <= self.layout.sink_end() || length >= tail.start {
-            self.log_truncation(&before, length, None)?;
-            self.swap(|state| {
-                state.steady.truncate(length);
-                state.keep_segments_before(length, length);
-            });
-            return Ok(length);
-        }
-        let tail = TokenRange::new(before.kept_segments_end(length), length);
-        let tokens = before.unsealed(tail)?;
-        let blocks = filled_blocks(&self.fixed, before.steady.tail_cells(tail), &tokens)?;
-        self.log_truncation(&before, length, Some(&tokens))?;
+        let mut after = before.clone();
+        let unsealed = after.end_at(length)?;
+        self.log_truncation(&before, length, unsealed.as_ref())?;
         self.swap(|state| {
-            state.steady.replace_tail(tail, blocks);
-            state.keep_segments_before(tail.start, length);
+            // A build may have begun meanwhile: it too has tokens that are cut.
+            let uncut = state.uncut.min(length);
+            *state = Snapshot { uncut, ..after };
         });
         Ok(length)
     }
 }
 
 impl Snapshot {
+    /// Drops the tokens from `length` on, at which it is not shorter. Returns those that a segment had and that stay.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when the memory budget has no room for them; then it is as it was.
+    pub(super) fn end_at(&mut self, length: u32) -> Result<Option<NewTokens>, Error> {
+        let [_, tail] = self.steady.ranges();
+        if length <= self.steady.sink_end() || length >= tail.start {
+            self.steady.truncate(length);
+            self.keep_segments_before(length);
+            return Ok(None);
+        }
+        let tail = TokenRange::new(self.kept_segments_end(length), length);
+        let tokens = self.unsealed(tail)?;
+        let blocks = filled_blocks(&self.fixed, self.steady.tail_cells(tail), &tokens)?;
+        self.steady.replace_tail(tail, blocks);
+        self.keep_segments_before(tail.start);
+        Ok(Some(tokens))
+    }
+
     /// Where the last segment ends that has only tokens before `length`.
     fn kept_segments_end(&self, length: u32) -> u32 {
         let mut ends = self.segments.iter().map(|segment| segment.range().end);
@@ -62,9 +72,8 @@ impl Snapshot {
         })
     }
 
-    /// Forgets the segments that have tokens from `end` on, and remembers that the layer was cut to `length`.
-    fn keep_segments_before(&mut self, end: u32, length: u32) {
-        self.uncut = self.uncut.min(length);
+    /// Forgets the segments that have tokens from `end` on.
+    fn keep_segments_before(&mut self, end: u32) {
         let kept = self
             .segments
             .iter()

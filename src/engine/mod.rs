@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_kernels::{Isa, Kernels};
 use wavekv_storage::Budget;
-use wavekv_storage::store::{self, Store};
+use wavekv_storage::store::Store;
 
 use self::audits::Audits;
 use self::background::Background;
@@ -30,11 +30,11 @@ use self::recovery::Recovery;
 use self::registry::Registry;
 use self::retention::Deleted;
 use crate::clock::Clock;
-use crate::collection::{Collection, record};
+use crate::collection::{Collection, Fork, on_disk, record};
 use crate::index::audit::Seed;
 use crate::model::{
-    BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, Mode,
-    Retention,
+    BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, LayerId,
+    Mode, Retention,
 };
 
 /// What the engine is given at start; plain values.
@@ -158,12 +158,7 @@ impl Engine {
         self.registry.check_free(&name)?;
         let generation = self.next_generation();
         let budget = self.budget.clone();
-        let stored = match durability {
-            Durability::None => None,
-            Durability::Process => Some(store::Durability::Process),
-            Durability::Power => Some(store::Durability::Power),
-        };
-        let stored = stored.map(|durability| {
+        let stored = on_disk(durability).map(|durability| {
             let record = record::encode(&name, &geometry, &parameters, retention)?;
             let label = name.to_string();
             let stored = self.store.create(generation.0, &label, durability, record);
@@ -178,7 +173,40 @@ impl Engine {
             budget,
             stored.transpose()?,
         )?;
-        let collection = Arc::new(collection.retained(retention));
+        self.added(collection.retained(retention))
+    }
+
+    /// Makes a collection that begins with the first `length` tokens of another (all that every layer has, when none are
+    /// given) and shares them with it, on disk first. Without a durability it has that of its source. It is kept as long
+    /// as its source, which this is a use of. Call it on the compute pool.
+    ///
+    /// # Errors
+    /// As [`Engine::find`], [`Engine::create`] and [`Collection::fork`].
+    pub fn fork(
+        &self,
+        source: (&CollectionName, Option<Generation>),
+        name: CollectionName,
+        length: Option<u32>,
+        durability: Option<Durability>,
+    ) -> Result<Arc<Collection>, Error> {
+        let source = self.find_to_use(source.0, source.1)?;
+        self.registry.check_free(&name)?;
+        let fork = Fork {
+            name,
+            generation: self.next_generation(),
+            length,
+            durability: durability.unwrap_or_else(|| source.durability()),
+        };
+        let collection = self.added(source.fork(fork, &self.store)?)?;
+        for layer in 0..collection.layers().len() {
+            self.cluster_if_due(&collection, LayerId(layer as u32));
+        }
+        Ok(collection)
+    }
+
+    /// Puts a collection that is on disk into the registry.
+    fn added(&self, collection: Collection) -> Result<Arc<Collection>, Error> {
+        let collection = Arc::new(collection);
         collection.use_at(self.clock.uptime());
         self.registry.add(Arc::clone(&collection)).inspect_err(|_| {
             // Another has just taken the name. What stays of this one is removed at the next start.

@@ -167,6 +167,11 @@ impl Segment {
         self.range
     }
 
+    /// What it is made of.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     /// Clusters of all heads.
     pub fn clusters(&self) -> usize {
         self.head_starts.last().copied().unwrap_or(0)

@@ -50,6 +50,12 @@ impl TokenRange {
         (self.start..self.end).contains(&position)
     }
 
+    /// The same tokens in ranges of at most `most`, which is not 0, in order.
+    pub fn pieces(self, most: u32) -> impl Iterator<Item = Self> {
+        let starts = (self.start..self.end).step_by(most as usize);
+        starts.map(move |start| Self::new(start, self.end.min(start.saturating_add(most))))
+    }
+
     /// The rows of these tokens in an array that begins with the token at `origin` (at or before `start`).
     pub fn rows_from(self, origin: u32) -> Range<usize> {
         (self.start - origin) as usize..(self.end - origin) as usize
@@ -77,5 +83,12 @@ mod tests {
         assert!(range.covers(TokenRange::new(4, 10)) && range.covers(TokenRange::new(7, 7)));
         assert!(!range.covers(TokenRange::new(3, 5)));
         assert_eq!(TokenRange::new(6, 9).rows_from(4), 2..5);
+    }
+
+    #[test]
+    fn pieces_are_the_range() {
+        let pieces: Vec<_> = TokenRange::new(3, 10).pieces(4).collect();
+        assert_eq!(pieces, [TokenRange::new(3, 7), TokenRange::new(7, 10)]);
+        assert_eq!(TokenRange::new(3, 3).pieces(4).count(), 0);
     }
 }

@@ -100,15 +100,23 @@ pub fn parameters(
 /// # Errors
 /// [`Invalid`] when there is no such durability.
 pub fn durability(given: i32, otherwise: Durability) -> Result<Durability, Invalid> {
+    Ok(chosen_durability(given)?.unwrap_or(otherwise))
+}
+
+/// The durability that a request gives, if it does.
+///
+/// # Errors
+/// [`Invalid`] when there is no such durability.
+pub fn chosen_durability(given: i32) -> Result<Option<Durability>, Invalid> {
     match v1::Durability::try_from(given) {
-        Ok(v1::Durability::Unspecified) => Ok(otherwise),
-        Ok(v1::Durability::None) => Ok(Durability::None),
-        Ok(v1::Durability::Process) => Ok(Durability::Process),
-        Ok(v1::Durability::Power) => Ok(Durability::Power),
+        Ok(v1::Durability::Unspecified) => Ok(None),
+        Ok(v1::Durability::None) => Ok(Some(Durability::None)),
+        Ok(v1::Durability::Process) => Ok(Some(Durability::Process)),
+        Ok(v1::Durability::Power) => Ok(Some(Durability::Power)),
         Err(_) => Err(Invalid::new(
             "durability",
             given,
-            "0 (as configured), 1 (none), 2 (process) or 3 (power)",
+            "0 (unspecified), 1 (none), 2 (process) or 3 (power)",
         )),
     }
 }

@@ -56,6 +56,47 @@ impl Collection {
         collection
     }
 
+    /// Makes one whose tokens outlive as much as it says.
+    pub(crate) async fn create_lasting(
+        client: &Client,
+        shape: Shape,
+        durability: wire::Durability,
+    ) -> Self {
+        let collection = Self::unmade(client);
+        let request = wire::CreateRequest {
+            collection: Some(collection.name.clone()),
+            geometry: Some(shape.geometry(1)),
+            index: Some(SMALL_INDEX),
+            durability: durability.into(),
+            ..Default::default()
+        };
+        client.create(request).await.unwrap();
+        collection
+    }
+
+    /// Another that begins with its first tokens; all of them when no length is given.
+    pub(crate) async fn fork(&self, length: Option<u32>) -> Self {
+        self.fork_lasting(length, wire::Durability::Unspecified)
+            .await
+    }
+
+    /// The same with a durability of its own.
+    pub(crate) async fn fork_lasting(
+        &self,
+        length: Option<u32>,
+        durability: wire::Durability,
+    ) -> Self {
+        let fork = Self::unmade(&self.client);
+        let request = wire::ForkRequest {
+            collection: Some(self.name.clone()),
+            name: fork.name.name.clone(),
+            length,
+            durability: durability.into(),
+        };
+        self.client.fork(request).await.unwrap();
+        fork
+    }
+
     /// Makes it under its name, which must be free; the description says its generation.
     pub(crate) async fn make(
         &self,

@@ -27,20 +27,6 @@ fn kills() -> usize {
     given.map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap())
 }
 
-/// A collection of a given durability.
-async fn create(client: &Client, shape: Shape, durability: wire::Durability) -> Collection {
-    let collection = Collection::unmade(client);
-    let request = wire::CreateRequest {
-        collection: Some(collection.name.clone()),
-        geometry: Some(shape.geometry(1)),
-        index: Some(SMALL_INDEX),
-        durability: durability.into(),
-        ..Default::default()
-    };
-    client.create(request).await.unwrap();
-    collection
-}
-
 /// What is known of a collection from the answers about it: it has one of these lengths.
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -148,7 +134,7 @@ async fn what_is_acknowledged_is_there_after_every_kill() {
             wire::Durability::Process
         };
         written.push(Arc::new(Written {
-            collection: create(&client, shape, durability).await,
+            collection: Collection::create_lasting(&client, shape, durability).await,
             sequence: Sequence::random(shape, TOKENS, seed),
             known: Mutex::new(Known {
                 acknowledged: 0,
@@ -303,7 +289,7 @@ async fn truncations_and_deletions_are_there_after_a_restart() {
     again.insert(&sequence, 0..300).await;
     again.delete().await;
     let made = again.make(shape, SMALL_INDEX).await;
-    let fleeting = create(&client, shape, wire::Durability::None).await;
+    let fleeting = Collection::create_lasting(&client, shape, wire::Durability::None).await;
     fleeting.insert(&sequence, 0..300).await;
 
     daemon.restart();

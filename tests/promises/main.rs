@@ -24,5 +24,6 @@ mod residence;
 mod same_collection;
 mod services;
 mod settings;
+mod sharing;
 mod speculation;
 mod zones;

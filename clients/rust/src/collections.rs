@@ -133,6 +133,22 @@ impl Client {
         self.answered(collections.truncate(self.request(message)))
             .await
     }
+
+    /// Makes a collection that begins with another's first tokens, shares them with it, and describes it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `NotFound`, `AlreadyExists` when the name is taken, `OutOfRange` when the source is shorter
+    /// than the fork is to be.
+    pub async fn fork(
+        &self,
+        request: wire::ForkRequest,
+    ) -> Result<wire::CollectionDescription, ClientError> {
+        let mut collections = self.collections.clone();
+        let answer = self
+            .answered(collections.fork(self.request(request)))
+            .await?;
+        described(answer.collection)
+    }
 }
 
 fn described(

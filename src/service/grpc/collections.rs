@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::collections_service_server::CollectionsService;
 use wavekv_proto::v1::{
-    CreateRequest, CreateResponse, DeleteRequest, DeleteResponse, GetRequest, GetResponse,
-    ListRequest, ListResponse, TruncateRequest, TruncateResponse,
+    CreateRequest, CreateResponse, DeleteRequest, DeleteResponse, ForkRequest, ForkResponse,
+    GetRequest, GetResponse, ListRequest, ListResponse, TruncateRequest, TruncateResponse,
 };
 
 use crate::engine::Engine;
@@ -101,6 +101,18 @@ impl Collections {
             generation: generation.0,
         })
     }
+
+    fn fork_now(engine: &Engine, request: &ForkRequest) -> Result<ForkResponse, Error> {
+        let (source, generation) = validate::collection(request.collection.as_ref())?;
+        let name = CollectionName::new(source.namespace(), &request.name)?;
+        let durability = validate::chosen_durability(request.durability)?;
+        let source = (&source, generation);
+        let collection = engine.fork(source, name, request.length, durability)?;
+        Ok(ForkResponse {
+            collection: Some(wire::description(&collection)),
+            boot_epoch: engine.boot_epoch().0,
+        })
+    }
 }
 
 /// The name of the last collection of a page; `|` is in no name.
@@ -174,6 +186,14 @@ impl CollectionsService for Collections {
             })
         });
         answer(truncated.await.and_then(|truncated| truncated))
+    }
+
+    async fn fork(&self, request: Request<ForkRequest>) -> Result<Response<ForkResponse>, Status> {
+        let request = request.into_inner();
+        let forked = self
+            .0
+            .compute(move |engine| Self::fork_now(engine, &request));
+        answer(forked.await.and_then(|forked| forked))
     }
 }
 

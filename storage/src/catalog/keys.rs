@@ -7,16 +7,23 @@ pub(crate) enum Family {
     Collections,
     Segments,
     Tails,
+    Contents,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 3] = [Self::Collections, Self::Segments, Self::Tails];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Collections,
+        Self::Segments,
+        Self::Tails,
+        Self::Contents,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Collections => "collections",
             Self::Segments => "segments",
             Self::Tails => "tails",
+            Self::Contents => "contents",
         }
     }
 }

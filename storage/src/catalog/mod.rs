@@ -7,6 +7,7 @@
 //! | `collections` | generation | durability, name, and the record of whoever owns the collection |
 //! | `segments` | generation, layer, segment | range, and what its file is known by |
 //! | `tails` | generation, layer, sink or run, first position | tokens that no segment has: themselves, or their file |
+//! | `contents` | digest of the content, generation, layer, segment | nothing: the segment has this content |
 //!
 //! The write-ahead log is on. A log whose end was being written when the process ended is cut there; one that is damaged
 //! before its end is refused, since what follows was acknowledged.
@@ -28,8 +29,10 @@ use rocksdb::{
 
 use self::keys::{Family, Key};
 
-/// Version of all keys and values that this build reads and writes.
-const SCHEMA: u32 = 1;
+/// Version of all keys and values that this build writes. 1 knew no file that two collections have.
+const SCHEMA: u32 = 2;
+/// The oldest that it reads; every row says its own version.
+const OLDEST: u32 = 1;
 const SCHEMA_KEY: &[u8] = b"schema";
 
 /// Bytes of one table of rows that are not in a file yet; there are two of each family at most.
@@ -79,11 +82,12 @@ impl Catalog {
     fn check_schema(&self) -> Result<(), CatalogError> {
         let failed = |error| CatalogError::of(self.db.path(), error);
         let Some(found) = self.db.get(SCHEMA_KEY).map_err(failed)? else {
-            let written = self.db.put(SCHEMA_KEY, SCHEMA.to_le_bytes());
-            return written.map_err(failed);
+            return self.write_schema(SCHEMA);
         };
         match <[u8; 4]>::try_from(found).map(u32::from_le_bytes) {
             Ok(SCHEMA) => Ok(()),
+            // From now on it may have rows that an older build does not read.
+            Ok(OLDEST..SCHEMA) => self.write_schema(SCHEMA),
             Ok(got) => Err(CatalogError::Schema {
                 path: self.db.path().to_owned(),
                 got,
@@ -93,9 +97,7 @@ impl Catalog {
         }
     }
 
-    /// Makes it look like another build's.
-    #[cfg(test)]
-    pub(crate) fn set_schema(&self, version: u32) -> Result<(), CatalogError> {
+    pub(crate) fn write_schema(&self, version: u32) -> Result<(), CatalogError> {
         let written = self.db.put(SCHEMA_KEY, version.to_le_bytes());
         written.map_err(|error| CatalogError::of(self.db.path(), error))
     }

@@ -2,8 +2,10 @@
 
 use crate::segment::file::Seal;
 
-/// Version of every encoding below.
+/// Version of every encoding below but that of a segment.
 const VERSION: u8 = 1;
+/// Version of the encoding of a segment. 1 had neither origin nor digest.
+const SEGMENT_VERSION: u8 = 2;
 
 /// A collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +18,30 @@ pub(crate) struct CollectionRow {
 }
 
 /// A segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentRow {
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// Of its columns.
     pub(crate) meaning: u32,
     pub(crate) seal: Seal,
+    /// For whom its file was written, when that was another.
+    pub(crate) origin: Option<Origin>,
+    /// Of its content, when that may be shared.
+    pub(crate) digest: Option<Digest>,
 }
+
+/// The segment that a file was written for: its label says so for ever, whoever has the file later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) collection: String,
+    pub(crate) generation: u64,
+    pub(crate) layer: u32,
+    pub(crate) segment: u64,
+}
+
+/// What segments of the same content have in common.
+pub(crate) type Digest = [u8; 32];
 
 /// Tokens that no segment has. Of those that were stored, a truncation may have left the first `tokens`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +60,9 @@ pub(crate) enum TailContent<'a> {
     File { number: u64, checksum: u32 },
 }
 
+const HAS_ORIGIN: u8 = 1;
+const HAS_DIGEST: u8 = 2;
+
 const INLINE: u8 = 0;
 const FILE: u8 = 1;
 
@@ -51,8 +72,19 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     /// After the version, which must be ours.
     fn of(value: &'a [u8]) -> Option<Self> {
+        let (version, reader) = Self::versioned(value)?;
+        (version == VERSION).then_some(reader)
+    }
+
+    fn versioned(value: &'a [u8]) -> Option<(u8, Self)> {
         let (version, rest) = value.split_first()?;
-        (*version == VERSION).then_some(Self(rest))
+        Some((*version, Self(rest)))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let len = self.u32()?;
+        let text = std::str::from_utf8(self.bytes(len as usize)?).ok()?;
+        Some(text.to_owned())
     }
 
     fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
@@ -81,8 +113,7 @@ impl<'a> Reader<'a> {
 impl CollectionRow {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut value = vec![VERSION, self.durability];
-        value.extend_from_slice(&(self.name.len() as u32).to_le_bytes());
-        value.extend_from_slice(self.name.as_bytes());
+        put_text(&mut value, &self.name);
         value.extend_from_slice(&self.record);
         value
     }
@@ -90,40 +121,70 @@ impl CollectionRow {
     pub(crate) fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::of(value)?;
         let durability = reader.u8()?;
-        let len = reader.u32()?;
-        let name = std::str::from_utf8(reader.bytes(len as usize)?).ok()?;
+        let name = reader.text()?;
         Some(Self {
             durability,
-            name: name.to_owned(),
+            name,
             record: reader.0.to_vec(),
         })
     }
 }
 
-impl SegmentRow {
-    /// Of its encoding.
-    pub(crate) const BYTES: usize = 1 + 4 * 4 + 8;
+fn put_text(value: &mut Vec<u8>, text: &str) {
+    value.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    value.extend_from_slice(text.as_bytes());
+}
 
+impl SegmentRow {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut value = vec![VERSION];
+        let mut value = vec![SEGMENT_VERSION];
         for number in [self.start, self.end, self.meaning, self.seal.checksum] {
             value.extend_from_slice(&number.to_le_bytes());
         }
         value.extend_from_slice(&self.seal.bytes.to_le_bytes());
+        let origin = self.origin.as_ref().map_or(0, |_| HAS_ORIGIN);
+        value.push(origin | self.digest.map_or(0, |_| HAS_DIGEST));
+        if let Some(origin) = &self.origin {
+            put_text(&mut value, &origin.collection);
+            value.extend_from_slice(&origin.generation.to_le_bytes());
+            value.extend_from_slice(&origin.layer.to_le_bytes());
+            value.extend_from_slice(&origin.segment.to_le_bytes());
+        }
+        value.extend_from_slice(self.digest.as_ref().map_or(&[], |digest| digest));
         value
     }
 
     pub(crate) fn decode(value: &[u8]) -> Option<Self> {
-        let mut reader = Reader::of(value)?;
+        let (version, mut reader) = Reader::versioned(value)?;
         let (start, end, meaning) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let checksum = reader.u32()?;
         let bytes = reader.u64()?;
+        let has = match version {
+            VERSION => 0,
+            SEGMENT_VERSION => reader.u8()?,
+            _ => return None,
+        };
+        let origin = match has & HAS_ORIGIN {
+            0 => None,
+            _ => Some(Origin {
+                collection: reader.text()?,
+                generation: reader.u64()?,
+                layer: reader.u32()?,
+                segment: reader.u64()?,
+            }),
+        };
+        let digest = match has & HAS_DIGEST {
+            0 => None,
+            _ => Some(reader.bytes(size_of::<Digest>())?.try_into().ok()?),
+        };
         reader.end()?;
         (start < end).then_some(Self {
             start,
             end,
             meaning,
             seal: Seal { bytes, checksum },
+            origin,
+            digest,
         })
     }
 }
@@ -196,10 +257,16 @@ mod tests {
     proptest! {
         #[test]
         fn rows_give_back_what_was_put_in(
-            name in "[a-z/]{0,20}", record in prop::collection::vec(any::<u8>(), 0..40), durability: u8,
+            name in "[a-z/]{0,20}", origin: bool, digest: Option<Digest>, record in prop::collection::vec(any::<u8>(), 0..40), durability: u8,
             start in 0..u32::MAX, more in 1..1000_u32, numbers: (u32, u32, u64, u64),
             tokens in 0..5_u32, cut in 0..5_u32, widths in prop::collection::vec(1..9_u32, 1..3),
         ) {
+            let origin = origin.then(|| Origin {
+                collection: name.clone(),
+                generation: numbers.2,
+                layer: numbers.0,
+                segment: numbers.3,
+            });
             let collection = CollectionRow { durability, name, record };
             prop_assert_eq!(CollectionRow::decode(&collection.encode()), Some(collection));
             let segment = SegmentRow {
@@ -207,6 +274,8 @@ mod tests {
                 end: start.saturating_add(more),
                 meaning: numbers.0,
                 seal: Seal { bytes: numbers.2, checksum: numbers.1 },
+                origin,
+                digest,
             };
             prop_assert_eq!(SegmentRow::decode(&segment.encode()), Some(segment));
             let stored = tokens + cut;
@@ -226,26 +295,39 @@ mod tests {
         fn no_value_is_more_than_no_row(value in prop::collection::vec(any::<u8>(), 0..64), ours: bool) {
             let mut value = value;
             if let (true, Some(first)) = (ours, value.first_mut()) {
-                *first = VERSION;
+                *first = VERSION + *first % 2;
             }
             // A checksum of RocksDB's stands before this; what it lets through must still not end the process.
             let _ = (CollectionRow::decode(&value), SegmentRow::decode(&value), TailRow::decode(&value));
         }
     }
 
+    const SEGMENT: SegmentRow = SegmentRow {
+        start: 1,
+        end: 2,
+        meaning: 3,
+        seal: Seal {
+            bytes: 4,
+            checksum: 5,
+        },
+        origin: None,
+        digest: None,
+    };
+
+    #[test]
+    fn the_row_of_a_segment_of_the_version_before_is_read() {
+        let value = [
+            [1].as_slice(),
+            &[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 5, 0, 0, 0],
+            &[4, 0, 0, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(SegmentRow::decode(&value.concat()), Some(SEGMENT));
+    }
+
     #[test]
     fn another_version_is_no_row() {
-        let segment = SegmentRow {
-            start: 1,
-            end: 2,
-            meaning: 3,
-            seal: Seal {
-                bytes: 4,
-                checksum: 5,
-            },
-        };
-        let mut value = segment.encode();
-        value[0] = VERSION + 1;
+        let mut value = SEGMENT.encode();
+        value[0] = SEGMENT_VERSION + 1;
         assert_eq!(SegmentRow::decode(&value), None);
         value.truncate(5);
         assert_eq!(SegmentRow::decode(&value), None);

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 pub use error::DataDirError;
 use fs_err::File;
 
-/// Version of the directory's layout that this build writes. 1 had no collections.
-const FORMAT: u64 = 2;
+/// Version of the directory's layout that this build writes. 1 had no collections, 2 no file that two collections have.
+const FORMAT: u64 = 3;
 /// The oldest that it reads.
 const OLDEST: u64 = 1;
 
@@ -249,22 +249,24 @@ mod tests {
     fn a_newer_format_is_refused_before_anything_is_written() {
         let (_parent, path) = fresh();
         drop(DataDir::open(&path).unwrap());
-        fs::write(path.join("FORMAT"), "3\n").unwrap();
+        fs::write(path.join("FORMAT"), "4\n").unwrap();
         let refused = DataDir::open(&path).unwrap_err().to_string();
         assert!(
-            refused.contains("format 3") && refused.contains("format 2"),
+            refused.contains("format 4") && refused.contains("format 3"),
             "{refused}"
         );
         assert_eq!(fs::read_to_string(path.join("BOOT_EPOCH")).unwrap(), "1\n");
     }
 
     #[test]
-    fn a_directory_of_the_format_before_is_taken_up() {
+    fn a_directory_of_the_formats_before_is_taken_up() {
         let (_parent, path) = fresh();
         drop(DataDir::open(&path).unwrap());
-        fs::write(path.join("FORMAT"), "1\n").unwrap();
-        assert_eq!(DataDir::open(&path).unwrap().boot_epoch(), 2);
-        assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "2\n");
+        for (before, boot_epoch) in [("1\n", 2), ("2\n", 3)] {
+            fs::write(path.join("FORMAT"), before).unwrap();
+            assert_eq!(DataDir::open(&path).unwrap().boot_epoch(), boot_epoch);
+            assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "3\n");
+        }
     }
 
     #[test]

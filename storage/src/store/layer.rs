@@ -8,23 +8,23 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::run::{self, Run, Written};
-use super::space::{Space, Taken};
+use super::space::{FileId, Space, Taken};
 use super::tail::{Fate, Kept, Tail};
 use super::{Durability, StoreError, StoredCollection};
 use crate::catalog::Batch;
 use crate::catalog::keys::{self, Family, Key, Place};
-use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
+use crate::catalog::rows::{Origin, SegmentRow, TailContent, TailRow};
 use crate::segment::file::{self, Check, Label, Seal};
 use crate::segment::{Columns, Schema};
 
 /// Where a layer is stored.
 #[derive(Debug)]
 pub struct StoredLayer {
-    collection: Arc<StoredCollection>,
-    layer: u32,
+    pub(super) collection: Arc<StoredCollection>,
+    pub(super) layer: u32,
     tail: Mutex<Tail>,
-    /// Row and file of every segment, by number.
-    segments: Mutex<HashMap<u64, u64>>,
+    /// Bytes of row and file of every segment, and which file that is, by number.
+    segments: Mutex<HashMap<u64, (u64, FileId)>>,
 }
 
 /// A segment of a layer.
@@ -39,11 +39,13 @@ pub struct SegmentName {
 }
 
 /// A segment that a start of the daemon finds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FoundSegment {
     /// What it is called.
     pub name: SegmentName,
     seal: Seal,
+    /// For whom its file was written, when that was another.
+    origin: Option<Origin>,
 }
 
 /// The file of a segment that the catalog does not know yet. Dropped without a commit, it goes.
@@ -91,9 +93,8 @@ impl StoredLayer {
     ) -> Result<PendingSegment, StoreError> {
         let _alive = self.collection.alive()?;
         let path = self.segment_path(name.number);
-        let label = self.label(name, meaning);
-        let row = self.segment_key(name.number).len() + SegmentRow::BYTES;
-        let taken = self.take(file::length(&label, columns) + row as u64)?;
+        let label = self.label(name, meaning, None);
+        let taken = self.take(file::length(&label, columns) + self.segment_row_bytes(&label))?;
         let sync = self.collection.durability.sync();
         let seal = file::write(&path, &label, columns, sync)?;
         Ok(PendingSegment {
@@ -129,6 +130,8 @@ impl StoredLayer {
             end: label.end,
             meaning: label.meaning,
             seal: segment.seal,
+            origin: None,
+            digest: None,
         };
         batch.put(&self.segment_key(label.segment), &row.encode())?;
         self.delete_segments(&mut batch, replaced)?;
@@ -144,7 +147,7 @@ impl StoredLayer {
         let number = label.segment;
         self.commit(batch, sink, &fates)?;
         if let Some(taken) = segment.taken.take() {
-            self.segments.lock().insert(number, taken.keep());
+            self.keep_segment(number, taken.keep(), &self.origin(number));
         }
         self.remove_segments(replaced);
         Ok(())
@@ -191,7 +194,8 @@ impl StoredLayer {
             let row = keys::segment(key).zip(SegmentRow::decode(value));
             let ((_, number), row) = row.ok_or_else(|| catalog.damaged("the row of a segment"))?;
             let bytes = (key.len() + value.len()) as u64 + row.seal.bytes;
-            self.segments.lock().insert(number, bytes);
+            let own = self.origin(number);
+            self.keep_segment(number, bytes, row.origin.as_ref().unwrap_or(&own));
             let name = SegmentName {
                 number,
                 start: row.start,
@@ -200,6 +204,7 @@ impl StoredLayer {
             found.push(FoundSegment {
                 name,
                 seal: row.seal,
+                origin: row.origin,
             });
             Ok::<(), StoreError>(())
         })??;
@@ -218,7 +223,7 @@ impl StoredLayer {
         schema: &Arc<Schema>,
     ) -> Result<Columns, StoreError> {
         let path = self.segment_path(segment.name.number);
-        let label = self.label(segment.name, meaning);
+        let label = self.label(segment.name, meaning, segment.origin.as_ref());
         let (seal, home) = (segment.seal, self.collection.home());
         let columns = file::open(&path, &label, schema, seal, Check::Checksums, home)?;
         Ok(columns)
@@ -297,7 +302,7 @@ impl StoredLayer {
             if let Some(number) = kept.file {
                 run::remove(folder, number);
             }
-            self.give_back(kept.bytes);
+            self.give_back(kept.bytes, kept.file.map(FileId::Tail));
         }
         Ok(())
     }
@@ -341,8 +346,9 @@ impl StoredLayer {
     fn remove_segments(&self, numbers: &[u64]) {
         for number in numbers {
             let _ = fs_err::remove_file(self.segment_path(*number));
-            let bytes = self.segments.lock().remove(number);
-            self.give_back(bytes.unwrap_or(0));
+            if let Some((bytes, file)) = self.segments.lock().remove(number) {
+                self.give_back(bytes, Some(file));
+            }
         }
     }
 
@@ -354,32 +360,82 @@ impl StoredLayer {
         self.space().take(self.collection.generation, bytes)
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.space().give_back(self.collection.generation, bytes);
+    fn give_back(&self, bytes: u64, file: Option<FileId>) {
+        let generation = self.collection.generation;
+        self.space().give_back(generation, bytes, file);
     }
 
     fn batch(&self) -> Batch<'_> {
         self.collection.shared.catalog.batch()
     }
 
-    fn prefix(&self) -> Vec<u8> {
+    /// Notes a row of tokens that the catalog has.
+    pub(super) fn keep(&self, place: Place, kept: Kept) {
+        self.tail.lock().put(place, kept);
+    }
+
+    /// Notes a segment that the catalog has, and the bytes of its row and file.
+    pub(super) fn keep_segment(&self, number: u64, bytes: u64, written_as: &Origin) {
+        let file = written_as.file();
+        self.segments.lock().insert(number, (bytes, file));
+    }
+
+    /// Of the row of a segment that is labelled so and was written for this layer, with its key.
+    pub(super) fn segment_row_bytes(&self, label: &Label) -> u64 {
+        let seal = Seal {
+            bytes: 0,
+            checksum: 0,
+        };
+        let row = SegmentRow {
+            start: label.start,
+            end: label.end,
+            meaning: label.meaning,
+            seal,
+            origin: None,
+            digest: None,
+        };
+        (self.segment_key(label.segment).len() + row.encode().len()) as u64
+    }
+
+    /// The row of a segment.
+    pub(super) fn segment_row(&self, number: u64) -> Result<SegmentRow, StoreError> {
+        let catalog = &self.collection.shared.catalog;
+        let value = catalog.get(&self.segment_key(number))?.unwrap_or_default();
+        let row = SegmentRow::decode(&value);
+        Ok(row.ok_or_else(|| catalog.damaged("the row of a segment"))?)
+    }
+
+    pub(super) fn prefix(&self) -> Vec<u8> {
         keys::of_layer(self.collection.generation, self.layer)
     }
 
-    fn segment_key(&self, number: u64) -> Key {
+    pub(super) fn segment_key(&self, number: u64) -> Key {
         Key::segment(self.collection.generation, self.layer, number)
     }
 
-    fn segment_path(&self, number: u64) -> PathBuf {
+    pub(super) fn segment_path(&self, number: u64) -> PathBuf {
         segment_path(self.collection.folder(), self.layer, number)
     }
 
-    fn label(&self, name: SegmentName, meaning: u32) -> Label {
-        Label {
+    /// Whose segment one that was written for this layer is.
+    pub(super) fn origin(&self, number: u64) -> Origin {
+        Origin {
             collection: self.collection.name.clone(),
             generation: self.collection.generation,
             layer: self.layer,
-            segment: name.number,
+            segment: number,
+        }
+    }
+
+    /// What the file of a segment says, which was written for `origin` or else for this layer.
+    pub(super) fn label(&self, name: SegmentName, meaning: u32, origin: Option<&Origin>) -> Label {
+        let origin = origin.cloned();
+        let origin = origin.unwrap_or_else(|| self.origin(name.number));
+        Label {
+            collection: origin.collection,
+            generation: origin.generation,
+            layer: origin.layer,
+            segment: origin.segment,
             start: name.start,
             end: name.end,
             meaning,
@@ -410,7 +466,7 @@ impl Drop for PendingSegment {
 }
 
 /// A row of so many bytes as it is found.
-fn kept(row: &TailRow<'_>, row_bytes: u64) -> Kept {
+pub(super) fn kept(row: &TailRow<'_>, row_bytes: u64) -> Kept {
     let (file, file_bytes) = match row.content {
         TailContent::Inline(_) => (None, 0),
         TailContent::File { number, .. } => (Some(number), row.stored_bytes()),

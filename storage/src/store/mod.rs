@@ -8,14 +8,17 @@
 //! | `…/tail-<number>` | tokens that no segment has, of one large append |
 //!
 //! A file is made before the row that names it and removed after it: whatever stops the process in between leaves a file
-//! that no row names, which [`Store::sweep`] removes at the next start, and never a row without its file.
+//! that no row names, which [`Store::sweep`] removes at the next start, and never a row without its file. A file that
+//! several collections have is one file with a name in the folder of each: the file system counts its references.
 //!
 //! Tokens of an append stand in the row itself, or from 64 KiB on in a file of their own that the row names:
 //! RocksDB writes a value to its log and again to its table, with a checksum that is slow where SSE 4.2 may not be
 //! assumed, and a file is written once.
 //!
-//! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`].
+//! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`] and
+//! [`Assembly`].
 
+mod assembly;
 mod collection;
 mod durability;
 mod error;
@@ -32,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use assembly::{Assembled, Assembly};
 pub use collection::{FoundCollection, StoredCollection};
 pub use durability::Durability;
 pub use error::{Remedy, StoreError};

@@ -1,5 +1,6 @@
 //! How much of the disk may be used, and how much is, by collection: the files of segments and of tokens, and the rows of
 //! the catalog by their own bytes. What RocksDB needs beside them (its log, what it has not compacted yet) is not in it.
+//! A file that several collections have is used by each of them, and once by all together.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::StoreError;
 use crate::Bytes;
+use crate::catalog::rows::Origin;
 
 /// Asked for bytes when there is no room for them; says whether some were given back, so that asking again is worth it.
 pub type Reclaim = Box<dyn Fn(Bytes) -> bool + Send + Sync>;
@@ -20,11 +22,40 @@ pub(super) struct Space {
     reclaim: OnceLock<Reclaim>,
 }
 
+/// A file, whatever names it has: what it was written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FileId {
+    /// A segment's.
+    Segment {
+        generation: u64,
+        layer: u32,
+        segment: u64,
+    },
+    /// Of tokens that no segment has.
+    Tail(u64),
+}
+
+impl Origin {
+    /// The file that was written for it.
+    pub(super) fn file(&self) -> FileId {
+        FileId::Segment {
+            generation: self.generation,
+            layer: self.layer,
+            segment: self.segment,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Books {
+    /// Every file once.
     used: u64,
-    /// By generation; a deleted collection has nothing here.
+    /// By generation, every file that it has; a deleted collection has nothing here.
     of: HashMap<u64, u64>,
+    /// The files that more than one collection has, and how many have them.
+    shared: HashMap<FileId, u32>,
+    /// The bytes of the files that a collection, by generation, has shared with another.
+    sharing: HashMap<u64, HashMap<FileId, u64>>,
 }
 
 /// Bytes of a collection that are given back when this is dropped, unless they are kept.
@@ -99,20 +130,44 @@ impl Space {
         self.books.lock().add(generation, bytes);
     }
 
-    pub(super) fn give_back(&self, generation: u64, bytes: u64) {
+    /// Counts for `to` a file of so many bytes that `from` has.
+    pub(super) fn share(&self, file: FileId, bytes: u64, [from, to]: [u64; 2]) {
         let mut books = self.books.lock();
-        if let Some(held) = books.of.get_mut(&generation) {
-            let given = bytes.min(*held);
-            *held -= given;
-            books.used -= given;
+        *books.of.entry(to).or_default() += bytes;
+        *books.shared.entry(file).or_insert(1) += 1;
+        for generation in [from, to] {
+            let sharing = books.sharing.entry(generation).or_default();
+            sharing.insert(file, bytes);
         }
+    }
+
+    /// Counts what a start of the daemon finds of a file that was counted for both: it is there once.
+    pub(super) fn found_shared(&self, file: FileId, bytes: u64, both: [u64; 2]) {
+        self.share(file, bytes, both);
+        let mut books = self.books.lock();
+        books.take_away(both[1], bytes);
+        books.used -= bytes;
+    }
+
+    /// A row of a collection that is gone, and its file where it has one.
+    pub(super) fn give_back(&self, generation: u64, bytes: u64, file: Option<FileId>) {
+        let mut books = self.books.lock();
+        let given = books.take_away(generation, bytes);
+        let stays = file.map_or(0, |file| books.unshare(generation, file));
+        books.used -= given.saturating_sub(stays);
     }
 
     /// Everything of a collection that is gone.
     pub(super) fn forget(&self, generation: u64) {
         let mut books = self.books.lock();
+        let files = books.sharing.get(&generation);
+        let files: Vec<FileId> = files.map_or(vec![], |files| files.keys().copied().collect());
+        let stays: u64 = files
+            .into_iter()
+            .map(|file| books.unshare(generation, file))
+            .sum();
         if let Some(held) = books.of.remove(&generation) {
-            books.used -= held;
+            books.used -= held.saturating_sub(stays);
         }
     }
 
@@ -130,9 +185,46 @@ impl Books {
         self.used += bytes;
         *self.of.entry(generation).or_default() += bytes;
     }
+
+    /// Of what a collection has; how many bytes it had of them.
+    fn take_away(&mut self, generation: u64, bytes: u64) -> u64 {
+        let Some(held) = self.of.get_mut(&generation) else {
+            return 0;
+        };
+        let given = bytes.min(*held);
+        *held -= given;
+        given
+    }
+
+    /// A collection does not have a file any more; how many bytes of it others still have.
+    fn unshare(&mut self, generation: u64, file: FileId) -> u64 {
+        let Some(files) = self.sharing.get_mut(&generation) else {
+            return 0;
+        };
+        let Some(bytes) = files.remove(&file) else {
+            return 0;
+        };
+        if files.is_empty() {
+            self.sharing.remove(&generation);
+        }
+        let Some(names) = self.shared.get_mut(&file) else {
+            // The others have let go of it before.
+            return 0;
+        };
+        *names -= 1;
+        if *names == 1 {
+            self.shared.remove(&file);
+        }
+        bytes
+    }
 }
 
 impl Taken {
+    /// How many.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Counts the bytes for good; how many they are.
     pub(super) fn keep(mut self) -> u64 {
         std::mem::take(&mut self.bytes)
@@ -141,7 +233,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.space.give_back(self.generation, self.bytes);
+        self.space.give_back(self.generation, self.bytes, None);
     }
 }
 
@@ -177,8 +269,39 @@ mod tests {
         drop(late);
         assert_eq!((space.used(), space.of(1)), (Bytes(0), Bytes(0)));
         assert_eq!(space.force(3, 500).keep(), 500);
-        space.give_back(3, 450);
+        space.give_back(3, 450, None);
         assert_eq!(space.used(), Bytes(50));
+    }
+
+    #[test]
+    fn a_file_counts_until_the_last_that_has_it_lets_it_go() {
+        let space = Arc::new(Space::new(Bytes(1000)));
+        let (file, other) = (FileId::Tail(1), FileId::Tail(2));
+        space.take(1, 110).unwrap().keep();
+        space.share(file, 100, [1, 2]);
+        space.share(file, 100, [2, 3]);
+        assert_eq!((space.used(), space.of(3)), (Bytes(110), Bytes(100)));
+        space.give_back(1, 110, Some(file));
+        assert_eq!((space.used(), space.of(1)), (Bytes(100), Bytes(0)));
+        space.forget(3);
+        assert_eq!((space.used(), space.of(2)), (Bytes(100), Bytes(100)));
+        // Twice the same two, from the other side.
+        space.share(file, 100, [2, 4]);
+        space.forget(2);
+        assert_eq!(space.used(), Bytes(100));
+        space.give_back(4, 100, Some(file));
+        assert_eq!(space.used(), Bytes(0));
+
+        space.count(5, 40);
+        space.count(6, 45);
+        space.found_shared(other, 40, [5, 6]);
+        assert_eq!((space.used(), space.of(6)), (Bytes(45), Bytes(45)));
+        space.forget(6);
+        assert_eq!(space.used(), Bytes(40));
+        space.forget(5);
+        assert_eq!(space.used(), Bytes(0));
+        let books = space.books.lock();
+        assert!(books.shared.is_empty() && books.sharing.is_empty());
     }
 
     #[test]

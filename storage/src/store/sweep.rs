@@ -1,16 +1,17 @@
 //! What a start finds: how much every collection has stored, and what a process left behind when it was stopped between a
 //! file and its row, which goes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::collection::folder_of;
 use super::layer::segment_path;
 use super::run::path_of;
+use super::space::FileId;
 use super::{Shared, StoreError};
 use crate::catalog::keys::{self, Family};
-use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
+use crate::catalog::rows::{Origin, SegmentRow, TailContent, TailRow};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Swept {
     pub bytes: u64,
 }
 
-/// Keeps the names of one collection's files in memory at a time.
+/// Keeps the names of one collection's files in memory at a time, and who has each file first.
 pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
     let mut generations = HashSet::new();
     shared.catalog.visit(
@@ -42,16 +43,23 @@ pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
             swept.removed += 1;
         }
     }
+    let mut first_of = HashMap::new();
     for generation in generations {
-        sweep_collection(shared, generation, &mut swept)?;
+        sweep_collection(shared, generation, &mut swept, &mut first_of)?;
     }
     Ok(swept)
 }
 
-fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Result<(), StoreError> {
+fn sweep_collection(
+    shared: &Shared,
+    generation: u64,
+    swept: &mut Swept,
+    first_of: &mut HashMap<FileId, u64>,
+) -> Result<(), StoreError> {
     let folder = folder_of(&shared.folder, generation);
     let prefix = keys::of_collection(generation);
     let mut named = HashSet::new();
+    let mut files: Vec<(FileId, u64)> = vec![];
     let mut stored = 0;
     let see_collection = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
         stored += (key.len() + value.len()) as u64;
@@ -62,9 +70,17 @@ fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Resu
         .visit(Family::Collections, &prefix, see_collection)??;
     let see_segment = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
         stored += (key.len() + value.len()) as u64;
-        stored += SegmentRow::decode(value).map_or(0, |row| row.seal.bytes);
         if let Some((layer, segment)) = keys::segment(key) {
             named.extend(name(&segment_path(&folder, layer, segment)));
+            if let Some(row) = SegmentRow::decode(value) {
+                let own = FileId::Segment {
+                    generation,
+                    layer,
+                    segment,
+                };
+                let file = row.origin.as_ref().map_or(own, Origin::file);
+                files.push((file, row.seal.bytes));
+            }
         }
         Ok(())
     };
@@ -76,13 +92,20 @@ fn sweep_collection(shared: &Shared, generation: u64, swept: &mut Swept) -> Resu
         if let Some(row) = TailRow::decode(value)
             && let TailContent::File { number, .. } = row.content
         {
-            stored += row.stored_bytes();
+            files.push((FileId::Tail(number), row.stored_bytes()));
             named.extend(name(&path_of(&folder, number)));
         }
         Ok(())
     };
     shared.catalog.visit(Family::Tails, &prefix, see_tail)??;
+    stored += files.iter().map(|(_, bytes)| bytes).sum::<u64>();
     shared.space.count(generation, stored);
+    for (file, bytes) in files {
+        let first = *first_of.entry(file).or_insert(generation);
+        if first != generation {
+            shared.space.found_shared(file, bytes, [first, generation]);
+        }
+    }
     for (path, file_name) in entries(&folder)? {
         if named.contains(&file_name) {
             continue;

@@ -318,11 +318,47 @@ fn a_damaged_file_of_tokens_is_named() {
 fn a_newer_catalog_is_refused_by_its_number() {
     let mut disk = Disk::new();
     let shared = &disk.store().shared;
-    shared.catalog.set_schema(2).unwrap();
+    shared.catalog.write_schema(3).unwrap();
     disk.open = None;
     let dir = DataDir::open(disk.folder.path().join("data")).unwrap();
     let refused = Store::open(&dir, residence()).unwrap_err().to_string();
-    assert!(refused.contains("schema 2: expected 1"), "{refused}");
+    assert!(refused.contains("schema 3: expected 2"), "{refused}");
+}
+
+#[test]
+fn a_catalog_of_the_schema_before_is_taken_up() {
+    let mut disk = Disk::new();
+    let stored = disk.store().create(1, "one", Durability::Process, vec![]);
+    let layer = stored.unwrap().layer(0);
+    let name = SegmentName {
+        number: 9,
+        start: SINK,
+        end: 4,
+    };
+    append(&layer, 0, 4, 1, 10);
+    let pending = layer.write_segment(name, MEANING, &columns(SINK, 4));
+    layer.seal(pending.unwrap(), &[], None).unwrap();
+    // As that build wrote it: no more than the numbers.
+    let catalog = &disk.store().shared.catalog;
+    let key = Key::segment(1, 0, 9);
+    let mut value = catalog.get(&key).unwrap().unwrap();
+    value[0] = 1;
+    value.truncate(1 + 4 * 4 + 8);
+    let mut batch = catalog.batch();
+    batch.put(&key, &value).unwrap();
+    batch.commit(false).unwrap();
+    catalog.write_schema(1).unwrap();
+    drop(layer);
+    for _ in 0..2 {
+        disk.restart();
+        let found = disk.store().collections().unwrap().remove(0);
+        let layer = found.stored.layer(0);
+        let segments = layer.segments().unwrap();
+        assert_eq!(segments[0].name, name);
+        layer
+            .open_segment(&segments[0], MEANING, &schema())
+            .unwrap();
+    }
 }
 
 #[test]

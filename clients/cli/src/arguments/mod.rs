@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     Collections(CollectionsVerb),
     /// Store a trace's K and V in a new collection; its layers become layers 0, 1, …
     Ingest(Ingest),
+    /// Make a collection that begins with another's first tokens and shares them
+    Fork(Fork),
     /// Make an attention trace without a model: clustered keys, sinks, local bias, needles
     Generate(Generate),
     /// Replay a trace's queries against the daemon and compare each mode with exact attention in f64
@@ -149,6 +151,23 @@ pub(crate) struct Ingest {
     /// Cluster all layers at the end, instead of leaving it to the daemon's background
     #[arg(long)]
     pub(crate) cluster: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fork {
+    /// The collection that it begins as
+    pub(crate) source: String,
+    /// Of the fork
+    pub(crate) name: String,
+    /// That both are in
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// How many of the source's tokens [default: all that every layer has]
+    #[arg(long)]
+    pub(crate) tokens: Option<u32>,
+    /// What the fork's tokens outlive [default: what the source's do]
+    #[arg(long, value_enum)]
+    pub(crate) durability: Option<Durability>,
 }
 
 #[derive(Debug, Args)]

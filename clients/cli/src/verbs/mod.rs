@@ -3,6 +3,7 @@
 mod bench;
 mod collections;
 pub(crate) mod eval;
+mod fork;
 mod generate;
 mod ingest;
 mod stats;
@@ -24,6 +25,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Ingest(ingest) => ingest::run(&address, &ingest, json).await,
         Verb::Eval(eval) => eval::run(&address, &eval, json).await,
         Verb::Bench(bench) => bench::run(&address, &bench, json).await,
+        Verb::Fork(fork) => fork::run(&Client::connect(&address).await?, &fork, json).await,
         Verb::Stats => stats::run(&Client::connect(&address).await?, json).await,
         Verb::Collections(verb) => {
             let client = Client::connect(&address).await?;

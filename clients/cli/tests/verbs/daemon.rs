@@ -98,6 +98,15 @@ impl Collection {
         }
     }
 
+    fn end_at(&mut self, length: usize) {
+        for layer in 0..self.layers.len() {
+            let tokens = self.length(layer) as usize;
+            let (k, v) = &mut self.layers[layer];
+            k.truncate(k.len() / tokens.max(1) * length);
+            v.truncate(v.len() / tokens.max(1) * length);
+        }
+    }
+
     fn insert(&mut self, layer: u32, entry: &wire::InsertEntry) -> Result<(), Status> {
         let expected = self.length(layer as usize);
         if entry.start_position != expected {
@@ -246,6 +255,23 @@ impl CollectionsService for State {
 
     async fn truncate(&self, _: Request<wire::TruncateRequest>) -> Answer<wire::TruncateResponse> {
         Err(Status::unimplemented("truncate"))
+    }
+
+    async fn fork(&self, request: Request<wire::ForkRequest>) -> Answer<wire::ForkResponse> {
+        let request = request.into_inner();
+        let source = name(request.collection.as_ref())?;
+        let mut all = self.0.lock().unwrap();
+        let forked = all.get(&source).cloned();
+        let mut forked = forked.ok_or_else(|| Status::not_found(format!("no {source}")))?;
+        if let Some(length) = request.length {
+            forked.end_at(length as usize);
+        }
+        let described = forked.describe(&request.name);
+        all.insert(request.name, forked);
+        Ok(Response::new(wire::ForkResponse {
+            collection: Some(described),
+            ..Default::default()
+        }))
     }
 }
 

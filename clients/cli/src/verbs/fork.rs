@@ -1,0 +1,27 @@
+//! `wavekv fork`.
+
+use wavekv_client::{Client, wire};
+
+use crate::arguments::Fork;
+use crate::failure::Failure;
+use crate::{formats, output, upload};
+
+pub(crate) async fn run(client: &Client, fork: &Fork, json: bool) -> Result<(), Failure> {
+    let request = wire::ForkRequest {
+        collection: Some(upload::collection(&fork.namespace, &fork.source)),
+        name: fork.name.clone(),
+        length: fork.tokens,
+        durability: fork
+            .durability
+            .map_or(0, |durability| upload::durability(durability).into()),
+    };
+    let forked = client.fork(request).await?;
+    if json {
+        let collection = formats::collections::json(&forked);
+        output::json(&serde_json::json!({ "collection": collection }));
+    } else {
+        let (name, tokens, source) = (&forked.name, forked.length, &fork.source);
+        output::text(&format!("{name}: the first {tokens} tokens of {source}"));
+    }
+    Ok(())
+}
