@@ -59,6 +59,8 @@ fn run() -> Result<(), Failure> {
     if print_config {
         return Ok(io::stdout().write_all(settings.to_toml()?.as_bytes())?);
     }
+    #[cfg(feature = "failpoints")]
+    wavekv_storage::faults::obey()?;
     telemetry::init(&settings.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
     // RocksDB makes its files as readable as this lets it.

@@ -18,6 +18,7 @@ mod buffer;
 mod catalog;
 mod cells;
 mod data_dir;
+pub mod faults;
 mod residence;
 pub mod segment;
 pub mod store;

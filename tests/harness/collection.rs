@@ -196,6 +196,20 @@ impl Collection {
         self.client.fetch_one(entry).await
     }
 
+    /// Asserts that the first `tokens` tokens are those of the sequence.
+    pub(crate) async fn assert_has(&self, sequence: &Sequence, tokens: usize) {
+        if tokens > 0 {
+            let fetched = self.fetch(0..tokens as u32).await.unwrap();
+            assert!(sequence.equals(0..tokens, &fetched), "of {tokens} tokens");
+        }
+    }
+
+    /// Its tokens.
+    pub(crate) async fn length(&self) -> usize {
+        let described = self.client.get(self.name.clone()).await;
+        described.unwrap().length as usize
+    }
+
     pub(crate) async fn delete(&self) {
         self.client.delete(self.name.clone()).await.unwrap();
     }

@@ -17,7 +17,9 @@ const READY: &str = " ready boot_epoch=";
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
+    /// Of its log, and of its data unless that is elsewhere.
     folder: tempfile::TempDir,
+    data_dir: PathBuf,
     options: Vec<String>,
     /// How often it was started.
     starts: usize,
@@ -31,15 +33,26 @@ impl Daemon {
 
     /// The same with `settings`, each a `key=value` of the configuration.
     pub(crate) fn with(settings: &[&str]) -> Self {
+        Self::started(None, settings)
+    }
+
+    /// The same with its data below a folder of the caller's.
+    pub(crate) fn within(folder: &Path, settings: &[&str]) -> Self {
+        Self::started(Some(folder), settings)
+    }
+
+    fn started(elsewhere: Option<&Path>, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let data_dir = elsewhere.unwrap_or(folder.path()).join("data");
         let mut options = vec!["--set".to_owned(), "grpc.listen=".to_owned()];
         for setting in settings {
             options.extend(["--set".to_owned(), (*setting).to_owned()]);
         }
-        let child = spawn(folder.path(), &options);
+        let child = spawn(&log(folder.path()), &data_dir, &options);
         let mut daemon = Self {
             child,
             folder,
+            data_dir,
             options,
             starts: 1,
         };
@@ -56,7 +69,7 @@ impl Daemon {
 
     /// The Unix socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        data_dir(self.folder.path()).join("wavekvd.sock")
+        self.data_dir.join("wavekvd.sock")
     }
 
     /// Where it listens on TCP, when `grpc.listen` is port 0 of `ip`.
@@ -88,7 +101,7 @@ impl Daemon {
 
     /// The directory that it owns.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        data_dir(self.folder.path())
+        self.data_dir.clone()
     }
 
     /// The files of its collections, in order of their paths.
@@ -167,7 +180,7 @@ impl Daemon {
 
     /// Starts it again on the same data directory; it must have ended.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), &self.options);
+        self.child = spawn(&log(self.folder.path()), &self.data_dir, &self.options);
         self.starts += 1;
         self.wait_until_it_serves();
     }
@@ -232,25 +245,21 @@ async fn wait(child: &mut Child) -> Option<ExitStatus> {
     until(A_MINUTE, async || child.try_wait().unwrap()).await
 }
 
-fn spawn(folder: &Path, options: &[String]) -> Child {
+fn spawn(log: &Path, data_dir: &Path, options: &[String]) -> Child {
     let log = fs_err::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(log(folder))
+        .open(log)
         .unwrap();
     command()
         .arg("--data-dir")
-        .arg(data_dir(folder))
+        .arg(data_dir)
         .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log.into_file())
         .spawn()
         .unwrap()
-}
-
-fn data_dir(folder: &Path) -> PathBuf {
-    folder.join("data")
 }
 
 fn log(folder: &Path) -> PathBuf {

@@ -65,11 +65,6 @@ async fn fill(
     }
 }
 
-async fn assert_has(collection: &Collection, sequence: &Sequence, tokens: usize) {
-    let fetched = collection.fetch(0..tokens as u32).await.unwrap();
-    assert!(sequence.equals(0..tokens, &fetched), "of {tokens} tokens");
-}
-
 #[tokio::test]
 async fn what_passes_the_budget_is_refused_and_fits_when_something_was_deleted() {
     let mut daemon = Daemon::with(&[SETTING]);
@@ -102,13 +97,13 @@ async fn what_passes_the_budget_is_refused_and_fits_when_something_was_deleted()
     collection.client = daemon.client().await;
     let client = &collection.client;
     assert_eq!(disk(client).await.used_bytes, full.used_bytes);
-    assert_has(&collection, &sequence, stored).await;
+    collection.assert_has(&sequence, stored).await;
     let entry = collection.entry(&sequence, stored..stored + 100);
     let refused = client.insert_one(entry).await;
     assert_refused(refused, ResourceExhausted, "disk.budget");
     client.delete(other.name).await.unwrap();
     let (stored, _) = fill(&collection, &sequence, stored, 100).await;
-    assert_has(&collection, &sequence, stored).await;
+    collection.assert_has(&sequence, stored).await;
     assert!(disk(client).await.used_bytes <= BUDGET);
     collection.delete().await;
     assert_eq!(disk(client).await.used_bytes, 0);
@@ -141,10 +136,10 @@ async fn a_segment_that_finds_no_room_is_built_when_there_is_some() {
     assert!(clustered().await.is_none());
     let forced = client.segment_cluster_one(collection.layer()).await;
     assert_refused(forced, ResourceExhausted, "disk.budget");
-    assert_has(&collection, &sequence, 500).await;
+    collection.assert_has(&sequence, 500).await;
     other.delete().await;
     until(2 * A_MINUTE, clustered).await.unwrap();
-    assert_has(&collection, &sequence, 500).await;
+    collection.assert_has(&sequence, 500).await;
 }
 
 #[tokio::test]
@@ -206,7 +201,7 @@ async fn expendable_collections_make_room_those_first_that_were_unused_for_longe
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // The first is used last.
-    assert_has(&expendable[0], &sequence, 200).await;
+    expendable[0].assert_has(&sequence, 200).await;
     expendable.rotate_left(1);
     let collection = create(&client, (0, false)).await;
     for deleted in 1..=3 {
@@ -223,6 +218,6 @@ async fn expendable_collections_make_room_those_first_that_were_unused_for_longe
     let entry = collection.entry(&sequence, 660..1024);
     let refused = client.insert_one(entry).await;
     assert_refused(refused, ResourceExhausted, "disk.budget");
-    assert_has(&kept, &sequence, 200).await;
-    assert_has(&collection, &sequence, 660).await;
+    kept.assert_has(&sequence, 200).await;
+    collection.assert_has(&sequence, 660).await;
 }

@@ -6,118 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 use tokio::task::JoinSet;
-use wavekv_client::{Client, ClientError, Code, wire};
+use wavekv_client::{ClientError, Code, wire};
 
 use crate::bad_input::assert_refused;
 use crate::harness::collection::SMALL_INDEX;
 use crate::harness::property::BUILT_KINDS;
+use crate::harness::written::Written;
 use crate::harness::{Collection, Daemon, Sequence, Shape, mode};
 
 /// Kills of a run; `WAVEKV_KILLS` has another number.
 const KILLS: usize = 20;
 const WRITERS: u64 = 4;
-const TOKENS: usize = 1500;
 
 fn kills() -> usize {
     let given = std::env::var_os("WAVEKV_KILLS");
     given.map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap())
-}
-
-/// What is known of a collection from the answers about it: it has one of these lengths.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    acknowledged: usize,
-    /// What a call would make of it that was not answered.
-    asked: usize,
-}
-
-/// A collection that is written to until the daemon goes.
-struct Written {
-    collection: Collection,
-    sequence: Sequence,
-    known: Mutex<Known>,
-}
-
-impl Written {
-    /// Asks for a change of the length, and notes what came of it.
-    async fn change<T>(
-        &self,
-        to: usize,
-        call: impl Future<Output = Result<T, ClientError>>,
-    ) -> Result<T, ClientError> {
-        self.known.lock().asked = to;
-        let answer = call.await?;
-        self.known.lock().acknowledged = to;
-        Ok(answer)
-    }
-
-    /// Inserts in pieces of all sizes, truncates and clusters, until a call fails.
-    async fn write(self: Arc<Self>, client: Client, seed: u64) -> ClientError {
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let collection = Collection {
-            client,
-            name: self.collection.name.clone(),
-        };
-        loop {
-            let length = self.known.lock().acknowledged;
-            let failed = if length == TOKENS || rng.random_bool(0.08) {
-                let to = rng.random_range(0..=length);
-                let call = collection
-                    .client
-                    .truncate(collection.name.clone(), to as u32);
-                self.change(to, call).await.err()
-            } else if rng.random_bool(0.1) {
-                let call = collection.client.segment_cluster_one(collection.layer());
-                call.await.err()
-            } else {
-                let most = if rng.random_bool(0.3) { 200 } else { 4 };
-                let to = TOKENS.min(length + rng.random_range(1..=most));
-                let entry = collection.entry(&self.sequence, length..to);
-                self.change(to, collection.client.insert_one(entry))
-                    .await
-                    .err()
-            };
-            if let Some(error) = failed {
-                return error;
-            }
-        }
-    }
-
-    /// Asserts that the collection has a length that it may have, and the tokens before it.
-    async fn check(&mut self, client: &Client) {
-        self.collection.client = client.clone();
-        let Known {
-            acknowledged,
-            asked,
-        } = *self.known.lock();
-        let length = length(&self.collection).await;
-        assert!(
-            length == acknowledged || length == asked,
-            "{length} tokens: {acknowledged} were acknowledged, {asked} were asked for"
-        );
-        assert_has(&self.collection, &self.sequence, length).await;
-        *self.known.lock() = Known {
-            acknowledged: length,
-            asked: length,
-        };
-    }
-}
-
-/// Asserts that the first `tokens` tokens are those of the sequence.
-async fn assert_has(collection: &Collection, sequence: &Sequence, tokens: usize) {
-    if tokens > 0 {
-        let fetched = collection.fetch(0..tokens as u32).await.unwrap();
-        assert!(sequence.equals(0..tokens, &fetched), "of {tokens} tokens");
-    }
-}
-
-async fn length(collection: &Collection) -> usize {
-    let described = collection.client.get(collection.name.clone()).await;
-    described.unwrap().length as usize
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,20 +33,12 @@ async fn what_is_acknowledged_is_there_after_every_kill() {
     let mut written = vec![];
     let client = daemon.client().await;
     for seed in 0..WRITERS {
-        let shape = Shape::default();
         let durability = if seed == 0 {
             wire::Durability::Power
         } else {
             wire::Durability::Process
         };
-        written.push(Arc::new(Written {
-            collection: Collection::create_lasting(&client, shape, durability).await,
-            sequence: Sequence::random(shape, TOKENS, seed),
-            known: Mutex::new(Known {
-                acknowledged: 0,
-                asked: 0,
-            }),
-        }));
+        written.push(Arc::new(Written::create(&client, durability, seed).await));
     }
     for kill in 0..kills() {
         let client = daemon.client().await;
@@ -296,11 +194,11 @@ async fn truncations_and_deletions_are_there_after_a_restart() {
     let client = daemon.client().await;
     for (collection, stored) in &mut cut {
         collection.client = client.clone();
-        assert_eq!(length(collection).await, *stored);
-        assert_has(collection, &sequence, *stored).await;
+        assert_eq!(collection.length().await, *stored);
+        collection.assert_has(&sequence, *stored).await;
         collection.insert(&sequence, *stored..600).await;
         collection.settle().await;
-        assert_has(collection, &sequence, 600).await;
+        collection.assert_has(&sequence, 600).await;
     }
     for gone in [&deleted.name, &fleeting.name] {
         let found = client.get(gone.clone()).await;
@@ -381,7 +279,7 @@ async fn what_is_damaged_is_refused_by_name_and_everything_else_is_served() {
 
             let client = daemon.client().await;
             sound.client = client.clone();
-            assert_has(&sound, &sequence, 400).await;
+            sound.assert_has(&sequence, 400).await;
             let bad = Collection {
                 client,
                 name: collection.name,
@@ -467,5 +365,5 @@ async fn what_nothing_names_is_removed_at_a_start() {
         client,
         name: collection.name,
     };
-    assert_has(&collection, &sequence, 400).await;
+    collection.assert_has(&sequence, 400).await;
 }

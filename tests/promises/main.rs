@@ -16,6 +16,7 @@ mod concurrency;
 mod disk;
 mod durability;
 mod exactness;
+mod full_disk;
 mod isolation;
 mod kinds;
 mod lifecycle;

@@ -1,5 +1,6 @@
 //! Why the catalog was not opened, read or changed.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rocksdb::ErrorKind;
@@ -51,13 +52,42 @@ pub enum CatalogError {
     },
 }
 
+/// A batch that was not committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotCommitted {
+    pub(crate) error: CatalogError,
+    /// Set where a start of the process might find it made after all, until the catalog has [healed](super::Catalog::heals)
+    /// more often than this.
+    pub(crate) in_doubt: Option<u64>,
+}
+
+impl From<CatalogError> for NotCommitted {
+    fn from(error: CatalogError) -> Self {
+        let in_doubt = None;
+        Self { error, in_doubt }
+    }
+}
+
 impl CatalogError {
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
+        let (path, message) = (path.to_owned(), error.to_string());
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { path, message }
+            }
+            _ => Self::Refused { path, message },
+        }
+    }
+
     pub(super) fn of(path: &Path, error: rocksdb::Error) -> Self {
         let (path, kind) = (path.to_owned(), error.kind());
         let message = error.into_string();
         if kind == ErrorKind::Corruption {
             Self::Corrupt { path, message }
-        } else if message.contains("No space left") || message.contains("NoSpace") {
+        } else if ["No space left", "NoSpace", "Disk quota exceeded"]
+            .iter()
+            .any(|words| message.contains(words))
+        {
             // RocksDB hands on the system's words and keeps the number to itself.
             Self::Full { path, message }
         } else {

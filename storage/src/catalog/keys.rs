@@ -2,7 +2,7 @@
 //! collection, or of a layer, is one range.
 
 /// A column family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     Collections,
     Segments,
@@ -29,7 +29,7 @@ impl Family {
 }
 
 /// A key with its family.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     family: Family,
     bytes: Vec<u8>,
@@ -76,6 +76,12 @@ impl Key {
             family: Family::Tails,
             bytes,
         }
+    }
+
+    /// One that was found.
+    pub(crate) fn of_bytes(family: Family, bytes: &[u8]) -> Self {
+        let bytes = bytes.to_vec();
+        Self { family, bytes }
     }
 
     pub(crate) fn family(&self) -> Family {

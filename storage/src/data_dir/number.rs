@@ -7,6 +7,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use fs_err::{File, OpenOptions};
 
 use super::DataDirError;
+use crate::faults::point;
 
 /// More than 2^64 and its newline need.
 const MAX_BYTES: u64 = 32;
@@ -47,6 +48,8 @@ pub(super) fn write(dir: &Path, name: &str, number: u64) -> Result<(), DataDirEr
         path: dir.to_owned(),
         source,
     };
+    let told = |name| point(name).map_err(failed);
+    told("number.write")?;
     let temporary = dir.join(format!("{name}.tmp"));
     let mut file = OpenOptions::new()
         .create(true)
@@ -56,8 +59,11 @@ pub(super) fn write(dir: &Path, name: &str, number: u64) -> Result<(), DataDirEr
         .open(&temporary)
         .map_err(failed)?;
     writeln!(file, "{number}").map_err(failed)?;
+    told("number.sync")?;
     file.sync_all().map_err(failed)?;
+    told("number.rename")?;
     fs_err::rename(&temporary, dir.join(name)).map_err(failed)?;
+    told("number.folder")?;
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(failed)

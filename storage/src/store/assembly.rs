@@ -13,7 +13,7 @@ use super::run::{self, Run, Written};
 use super::space::{FileId, Taken};
 use super::tail::Kept;
 use super::{
-    Durability, SegmentName, Store, StoreError, StoredCollection, StoredLayer, make_folder,
+    Durability, NotMade, SegmentName, Store, StoreError, StoredCollection, StoredLayer, make_folder,
 };
 use crate::catalog::keys::{self, Family, Key, Place};
 use crate::catalog::rows::{CollectionRow, SegmentRow, TailContent, TailRow};
@@ -30,6 +30,8 @@ pub struct Assembly {
     /// Rows and files, but for those that others have too.
     taken: Vec<Taken>,
     committed: bool,
+    /// The folder stays until the catalog has healed.
+    in_limbo: bool,
 }
 
 /// A collection that was assembled.
@@ -62,6 +64,7 @@ impl Store {
             rows: vec![],
             taken: vec![],
             committed: false,
+            in_limbo: false,
         })
     }
 }
@@ -258,7 +261,16 @@ impl Assembly {
         for (key, value) in &self.rows {
             batch.put(key, value)?;
         }
-        batch.commit(power)?;
+        if let Err(NotMade { error, in_doubt }) =
+            collection.shared.commit(batch, collection.durability)
+        {
+            if let Some(heals) = in_doubt {
+                let folder = collection.folder().to_owned();
+                collection.shared.limbo.put(folder, heals, None);
+                self.in_limbo = true;
+            }
+            return Err(error);
+        }
         for taken in self.taken.drain(..).chain([taken]) {
             taken.keep();
         }
@@ -296,8 +308,10 @@ impl Assembly {
 impl Drop for Assembly {
     fn drop(&mut self) {
         if !self.committed {
-            // What stays is nobody's, and goes at the next start.
-            let _ = fs_err::remove_dir_all(self.collection.folder());
+            if !self.in_limbo {
+                // What stays is nobody's, and goes at the next start.
+                let _ = fs_err::remove_dir_all(self.collection.folder());
+            }
             self.collection
                 .shared
                 .space

@@ -7,6 +7,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::{Durability, Shared, StoreError, StoredLayer};
 use crate::catalog::keys::{Family, Key, of_collection};
+use crate::faults::point;
 use crate::{Bytes, Home};
 
 /// A collection that a start of the daemon finds.
@@ -93,11 +94,12 @@ impl StoredCollection {
         let prefix = of_collection(self.generation);
         batch.delete_all(Family::Segments, &prefix)?;
         batch.delete_all(Family::Tails, &prefix)?;
-        batch.commit(self.durability == Durability::Power)?;
+        let committed = self.shared.commit(batch, self.durability);
+        committed.map_err(|failed| failed.error)?;
         *alive = false;
         self.shared.space.forget(self.generation);
         // What stays is nobody's, and removed at the next start.
-        let _ = fs_err::remove_dir_all(&self.folder);
+        let _ = point("collection.remove").and_then(|()| fs_err::remove_dir_all(&self.folder));
         Ok(())
     }
 

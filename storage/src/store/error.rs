@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Bytes;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, NotCommitted};
 use crate::segment::file::FileError;
 
 /// Always with a path, or the name of the collection.
@@ -50,6 +50,38 @@ pub enum StoreError {
         /// Of the collection.
         name: String,
     },
+}
+
+/// A change that was not made.
+#[derive(Debug)]
+pub(super) struct NotMade {
+    pub(super) error: StoreError,
+    /// See [`NotCommitted::in_doubt`].
+    pub(super) in_doubt: Option<u64>,
+}
+
+impl<E: Into<StoreError>> From<E> for NotMade {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            in_doubt: None,
+        }
+    }
+}
+
+impl NotMade {
+    pub(super) fn of(failed: NotCommitted) -> Self {
+        Self {
+            error: failed.error.into(),
+            in_doubt: failed.in_doubt,
+        }
+    }
+}
+
+impl From<NotCommitted> for StoreError {
+    fn from(failed: NotCommitted) -> Self {
+        failed.error.into()
+    }
 }
 
 /// What can be done about a [`StoreError`].

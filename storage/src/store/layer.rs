@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use super::run::{self, Run, Written};
 use super::space::{FileId, Space, Taken};
 use super::tail::{Fate, Kept, Tail};
-use super::{Durability, StoreError, StoredCollection};
+use super::{NotMade, StoreError, StoredCollection};
 use crate::catalog::Batch;
 use crate::catalog::keys::{self, Family, Key, Place};
 use crate::catalog::rows::{Origin, SegmentRow, TailContent, TailRow};
+use crate::faults::point;
 use crate::segment::file::{self, Check, Label, Seal};
 use crate::segment::{Columns, Schema};
 
@@ -78,7 +79,8 @@ impl StoredLayer {
         let place = Place::Run(run.start);
         let mut batch = self.batch();
         let written = self.put_run(&mut batch, place, run, |bytes| self.take(bytes))?;
-        self.commit(batch, vec![(place, run.tokens, written)], &[])
+        let committed = self.commit(batch, vec![(place, run.tokens, written)], &[]);
+        committed.map_err(|failed| failed.error)
     }
 
     /// Writes the file of a segment, which counts for nothing until [`StoredLayer::seal`].
@@ -145,7 +147,13 @@ impl StoredLayer {
             None => vec![],
         };
         let number = label.segment;
-        self.commit(batch, sink, &fates)?;
+        if let Err(NotMade { error, in_doubt }) = self.commit(batch, sink, &fates) {
+            if let Some(heals) = in_doubt {
+                let (path, taken) = (segment.path.clone(), segment.taken.take());
+                self.collection.shared.limbo.put(path, heals, taken);
+            }
+            return Err(error);
+        }
         if let Some(taken) = segment.taken.take() {
             self.keep_segment(number, taken.keep(), &self.origin(number));
         }
@@ -178,7 +186,8 @@ impl StoredLayer {
             let written = self.put_run(&mut batch, place, run, take)?;
             came.push((place, run.tokens, written));
         }
-        self.commit(batch, came, &fates)?;
+        let committed = self.commit(batch, came, &fates);
+        committed.map_err(|failed| failed.error)?;
         self.remove_segments(dropped);
         Ok(())
     }
@@ -276,16 +285,25 @@ impl StoredLayer {
         mut batch: Batch<'_>,
         came: Vec<(Place, u32, Written)>,
         fates: &[(Place, Fate)],
-    ) -> Result<(), StoreError> {
-        let folder = self.collection.folder();
+    ) -> Result<(), NotMade> {
+        let (folder, shared) = (self.collection.folder(), &self.collection.shared);
         let committed = self
             .put_fates(&mut batch, &came, fates)
-            .and_then(|()| Ok(batch.commit(self.collection.durability == Durability::Power)?));
-        if let Err(error) = committed {
-            for number in came.iter().filter_map(|(_, _, written)| written.file) {
-                run::remove(folder, number);
+            .map_err(NotMade::from)
+            .and_then(|()| shared.commit(batch, self.collection.durability));
+        if let Err(failed) = committed {
+            for (_, _, Written { file, taken, .. }) in came {
+                match (file, failed.in_doubt) {
+                    (Some(number), Some(heals)) => {
+                        shared
+                            .limbo
+                            .put(run::path_of(folder, number), heals, Some(taken));
+                    }
+                    (Some(number), None) => run::remove(folder, number),
+                    (None, _) => {}
+                }
             }
-            return Err(error);
+            return Err(failed);
         }
         let mut tail = self.tail.lock();
         let mut gone = tail.meet(fates);
@@ -345,7 +363,8 @@ impl StoredLayer {
     /// start.
     fn remove_segments(&self, numbers: &[u64]) {
         for number in numbers {
-            let _ = fs_err::remove_file(self.segment_path(*number));
+            let path = self.segment_path(*number);
+            let _ = point("segment.remove").and_then(|()| fs_err::remove_file(path));
             if let Some((bytes, file)) = self.segments.lock().remove(number) {
                 self.give_back(bytes, Some(file));
             }

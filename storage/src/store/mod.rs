@@ -23,6 +23,7 @@ mod collection;
 mod durability;
 mod error;
 mod layer;
+mod limbo;
 mod run;
 mod space;
 mod sweep;
@@ -38,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use assembly::{Assembled, Assembly};
 pub use collection::{FoundCollection, StoredCollection};
 pub use durability::Durability;
+use error::NotMade;
 pub use error::{Remedy, StoreError};
 pub use layer::{FoundSegment, PendingSegment, SegmentName, StoredLayer};
 pub use run::Run;
@@ -46,10 +48,12 @@ pub use sweep::Swept;
 
 use fs_err::File;
 
+use self::limbo::Limbo;
 use self::space::Space;
-use crate::catalog::Catalog;
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::CollectionRow;
+use crate::catalog::{Batch, Catalog};
+use crate::faults::{folder_synced, point};
 use crate::{Bytes, DataDir, Residence};
 
 /// From how many bytes on an append has a file of its own.
@@ -68,6 +72,7 @@ struct Shared {
     folder: PathBuf,
     space: Arc<Space>,
     residence: Residence,
+    limbo: Limbo,
     /// Of the next file of tokens: the boot epoch above a count.
     next_file: AtomicU64,
 }
@@ -100,6 +105,7 @@ impl Store {
                 folder,
                 space: Arc::new(Space::new(limit)),
                 residence,
+                limbo: Limbo::default(),
                 next_file: AtomicU64::new(dir.boot_epoch() << 32),
             }),
         })
@@ -124,8 +130,10 @@ impl Store {
         let stored = StoredCollection::new(&self.shared, generation, name.to_owned(), durability);
         make_folder(stored.folder())?;
         if durability == Durability::Power {
-            let synced = File::open(&self.shared.folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|source| StoreError::io(&self.shared.folder, source))?;
+            let folder = &self.shared.folder;
+            let synced = point("collection.sync").and_then(|()| File::open(folder)?.sync_all());
+            synced.map_err(|source| StoreError::io(folder, source))?;
+            folder_synced(folder);
         }
         let row = CollectionRow {
             durability: durability.number(),
@@ -137,7 +145,8 @@ impl Store {
         let taken = self.shared.space.take(generation, bytes)?;
         let mut batch = self.shared.catalog.batch();
         batch.put(&key, &value)?;
-        batch.commit(durability == Durability::Power)?;
+        let committed = self.shared.commit(batch, durability);
+        committed.map_err(|failed| failed.error)?;
         taken.keep();
         Ok(Arc::new(stored))
     }
@@ -194,6 +203,14 @@ impl Store {
 }
 
 impl Shared {
+    /// Commits a batch, and removes the files of those that had failed before.
+    fn commit(&self, batch: Batch<'_>, durability: Durability) -> Result<(), NotMade> {
+        let committed = batch.commit(durability == Durability::Power);
+        committed.map_err(NotMade::of)?;
+        self.limbo.clear(self.catalog.heals());
+        Ok(())
+    }
+
     fn next_file(&self) -> u64 {
         self.next_file.fetch_add(1, Ordering::Relaxed)
     }
@@ -201,7 +218,9 @@ impl Shared {
 
 /// A folder for its user alone; one that is there already is as good.
 fn make_folder(path: &Path) -> Result<(), StoreError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+    let made =
+        point("collection.make").and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(path));
+    match made {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(StoreError::io(path, error))
         }

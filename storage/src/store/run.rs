@@ -9,6 +9,7 @@ use fs_err::{File, OpenOptions};
 use super::space::Taken;
 use super::{INLINE_BYTES, StoreError, StoredCollection};
 use crate::catalog::rows::{TailContent, TailRow};
+use crate::faults::{file_synced, folder_synced, point};
 use crate::segment::file::Sync;
 
 /// Some tokens with neighbouring positions.
@@ -84,6 +85,7 @@ impl Run<'_> {
 
     /// Writes the planes one after the other; returns their checksum.
     fn write_file(&self, path: &Path, sync: Sync) -> std::io::Result<u32> {
+        point("tail.create")?;
         let mut file = OpenOptions::new()
             .create_new(true)
             .write(true)
@@ -91,13 +93,18 @@ impl Run<'_> {
             .open(path)?;
         let mut checksum = 0;
         for plane in self.planes {
+            point("tail.write")?;
             file.write_all(plane)?;
             checksum = crc32c::crc32c_append(checksum, plane);
         }
         if sync == Sync::Device {
+            point("tail.sync")?;
             file.sync_all()?;
+            file_synced(path);
             if let Some(folder) = path.parent() {
+                point("tail.folder")?;
                 File::open(folder)?.sync_all()?;
+                folder_synced(folder);
             }
         }
         Ok(checksum)
@@ -159,7 +166,7 @@ fn see_planes<E>(
 
 /// Removes the file of a row that is gone, or never came. One that stays is nobody's, and removed at the next start.
 pub(super) fn remove(folder: &Path, number: u64) {
-    let _ = fs_err::remove_file(path_of(folder, number));
+    let _ = point("tail.remove").and_then(|()| fs_err::remove_file(path_of(folder, number)));
 }
 
 pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {

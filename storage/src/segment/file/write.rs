@@ -9,6 +9,7 @@ use fs_err::{File, OpenOptions};
 use super::frame::{ALIGNMENT, Frame, aligned};
 use super::types::arrow_schema;
 use super::{FileError, Label, Seal, Sync};
+use crate::faults::{file_synced, folder_synced, point, renamed};
 use crate::segment::{ColumnId, Columns};
 
 /// Writes `columns` to `path`, first under the same name with `.tmp` after it, and returns what the file is known by.
@@ -21,15 +22,23 @@ pub fn write(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> Resul
         path: path.to_owned(),
         source,
     };
-    let written = write_to(&temporary, label, columns, sync)
-        .and_then(|seal| fs_err::rename(&temporary, path).map(|()| seal));
+    let written = write_to(&temporary, label, columns, sync).and_then(|seal| {
+        point("segment.rename")?;
+        fs_err::rename(&temporary, path)?;
+        renamed(&temporary, path);
+        Ok(seal)
+    });
     let seal = written.map_err(|source| {
         // It may not have been made; a start of the daemon removes what is left.
         let _ = fs_err::remove_file(&temporary);
         failed(source)
     })?;
     if sync == Sync::Device {
-        sync_folder(path).map_err(failed)?;
+        sync_folder(path).map_err(|source| {
+            // It has its name already.
+            let _ = fs_err::remove_file(path);
+            failed(source)
+        })?;
     }
     Ok(seal)
 }
@@ -50,8 +59,13 @@ fn temporary(path: &Path) -> PathBuf {
 
 /// Makes the names in the folder of `path` outlive a loss of power.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    point("segment.folder")?;
+    File::open(folder)?.sync_all()?;
+    folder_synced(folder);
+    Ok(())
 }
 
 fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Result<Seal> {
@@ -60,6 +74,7 @@ fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Re
         .map(|id| crc32c::crc32c(columns.column(id).as_bytes()))
         .collect();
     let frame = Frame::of(columns, &arrow_schema(columns.schema(), label, &checksums));
+    point("segment.create")?;
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -71,6 +86,7 @@ fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Re
     for ((id, place), checksum) in ids().zip(&frame.places).zip(checksums) {
         let mut offsets = [0; ALIGNMENT];
         offsets[8..16].copy_from_slice(&u64::from(place.rows).to_le_bytes());
+        point("segment.write")?;
         file.write_all(&offsets)?;
         file.write_all(columns.column(id).as_bytes())?;
         let padding = &[0; ALIGNMENT][..aligned(place.len) - place.len];
@@ -81,7 +97,9 @@ fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Re
     }
     file.write_all(&frame.tail)?;
     if sync == Sync::Device {
+        point("segment.sync")?;
         file.sync_all()?;
+        file_synced(path);
     }
     Ok(Seal {
         bytes: frame.bytes(),
