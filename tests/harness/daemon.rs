@@ -43,7 +43,7 @@ impl Daemon {
 
     fn started(elsewhere: Option<&Path>, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data_dir = elsewhere.unwrap_or(folder.path()).join("data");
+        let data_dir = elsewhere.unwrap_or_else(|| folder.path()).join("data");
         let mut options = vec!["--set".to_owned(), "grpc.listen=".to_owned()];
         for setting in settings {
             options.extend(["--set".to_owned(), (*setting).to_owned()]);

@@ -71,11 +71,14 @@ impl From<CatalogError> for NotCommitted {
 impl CatalogError {
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
         let (path, message) = (path.to_owned(), error.to_string());
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::Full { path, message }
-            }
-            _ => Self::Refused { path, message },
+        let kind = error.kind();
+        if matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            Self::Full { path, message }
+        } else {
+            Self::Refused { path, message }
         }
     }
 
