@@ -1,8 +1,8 @@
 //! Places where a test has the disk fail, the process end, or the power go. Without the feature `failpoints`, which no
 //! daemon is released with, all of it is nothing.
 //!
-//! [`point`] stands before everything that can fail by the disk. What is to happen there is told on standard input
-//! ([`control`]); what the device has, so that a test can take away the rest, is noted by [`syncs`].
+//! `point` stands before everything that can fail by the disk. What is to happen there is told on standard input
+//! (`control`); what the device has, so that a test can take away the rest, is noted by `syncs`.
 //!
 //! Must not know: what is stored. Start at [`POINTS`].
 
