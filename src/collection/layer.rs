@@ -56,6 +56,8 @@ pub struct LayerSize {
     pub code_bytes: u64,
     /// All of the segments but K and V and their codes.
     pub meta_index_bytes: u64,
+    /// Of all these, what others have too; of several layers together, what is counted more often than it is there.
+    pub shared_bytes: u64,
 }
 
 impl LayerSize {
@@ -70,6 +72,7 @@ impl LayerSize {
             payload_bytes: self.payload_bytes + other.payload_bytes,
             code_bytes: self.code_bytes + other.code_bytes,
             meta_index_bytes: self.meta_index_bytes + other.meta_index_bytes,
+            shared_bytes: self.shared_bytes + other.shared_bytes,
         }
     }
 }
@@ -181,7 +184,16 @@ impl Snapshot {
             .collect()
     }
 
-    /// Sizes.
+    /// What it is made of: where each block and segment is, which is the same for all layers that have it, and its bytes.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, u64)> {
+        let segments = self.segments.iter().map(|segment| {
+            let columns = segment.columns();
+            (Arc::as_ptr(columns).addr(), columns.size().0)
+        });
+        segments.chain(self.steady.pieces())
+    }
+
+    /// Sizes, with nothing said of what is shared.
     pub fn size(&self) -> LayerSize {
         let segments = self.segments.iter();
         let empty = LayerSize {
@@ -198,6 +210,7 @@ impl Snapshot {
                 payload_bytes: segment.payload_bytes(),
                 code_bytes: segment.code_bytes(),
                 meta_index_bytes: segment.meta_bytes(),
+                shared_bytes: 0,
             })
         })
     }

@@ -68,6 +68,8 @@ pub struct Fixed {
     pub budget: Budget,
     /// Of its segments.
     pub schema: Arc<Schema>,
+    /// Files are shared with collections of the same namespace alone: who shares is told by how long a seal takes.
+    pub namespace: String,
 }
 
 impl Fixed {
@@ -119,6 +121,7 @@ impl Collection {
             kernels,
             budget,
             schema,
+            namespace: name.namespace().to_owned(),
         });
         let kinds = fixed.geometry.layers.iter().enumerate();
         let layers = kinds

@@ -36,8 +36,8 @@ impl Layer {
         let Some(stored) = &self.stored else {
             return Ok(Persisted { built, file: None });
         };
-        let file =
-            stored.write_segment(segment_name(id, range), schema::VERSION, &built.columns)?;
+        let (name, scope) = (segment_name(id, range), &self.fixed.namespace);
+        let file = stored.write_segment(name, schema::VERSION, scope, &built.columns)?;
         let built = Built {
             columns: file.map(&self.fixed.schema)?,
             searches: built.searches,

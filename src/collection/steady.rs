@@ -60,6 +60,12 @@ impl Steady {
         self.all_blocks().map(|block| block.payload_bytes()).sum()
     }
 
+    /// Where each block is, and its bytes.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (usize, u64)> {
+        let blocks = self.all_blocks();
+        blocks.map(|block| (Arc::as_ptr(block).addr(), block.payload_bytes()))
+    }
+
     /// The blocks that have tokens of `wanted` which no segment has, with those tokens, in order of position.
     pub(super) fn parts(&self, wanted: TokenRange) -> impl Iterator<Item = (&Block, TokenRange)> {
         let [sink, tail] = self.ranges().map(|range| range.intersection(wanted));

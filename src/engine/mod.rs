@@ -13,6 +13,7 @@ mod pool;
 mod recovery;
 mod registry;
 mod retention;
+mod sharing;
 pub mod sizes;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::collection::{AuditSize, AuditedHead, Collection, Layer, LayerSize, Traffic};
 use crate::engine::Engine;
 use crate::engine::background::ClusteringSize;
+use crate::engine::sharing::Sharing;
 use crate::model::CollectionName;
 
 /// The disk of all collections.
@@ -65,6 +66,7 @@ impl Engine {
             .iter()
             .filter_map(|(name, size)| Some((*name, size.worst?)))
             .max_by(|(_, a), (_, b)| a.error.total_cmp(&b.error));
+        let sharing = Sharing::among(collections.iter().map(|collection| &**collection));
         EngineSize {
             worst: worst.map(|(name, head)| (name.clone(), head)),
             audits: audits
@@ -82,13 +84,32 @@ impl Engine {
             used_bytes: self.budget.used().0,
             disk: self.disk(),
             collections: collections.len() as u64,
-            total: layers.fold(LayerSize::default(), LayerSize::plus),
+            total: LayerSize {
+                shared_bytes: sharing.repeated(),
+                ..layers.fold(LayerSize::default(), LayerSize::plus)
+            },
             clustering: self.background.size(),
         }
     }
 }
 
 impl Engine {
+    /// The sizes of each layer of a collection, and what of it other collections have too. It visits every collection of
+    /// the namespace; call it on the compute pool.
+    pub fn layer_sizes(&self, collection: &Collection) -> Vec<LayerSize> {
+        let namespace = Some(collection.name().namespace());
+        let others = self.registry.list(namespace, "", None, usize::MAX);
+        let sharing = Sharing::among(others.iter().map(|other| &**other));
+        let layers = collection.layers().iter().map(|layer| {
+            let snapshot = layer.snapshot();
+            LayerSize {
+                shared_bytes: sharing.of(&snapshot),
+                ..snapshot.size()
+            }
+        });
+        layers.collect()
+    }
+
     fn disk(&self) -> DiskSize {
         let limit = self.store.limit().0;
         DiskSize {
@@ -101,7 +122,7 @@ impl Engine {
 }
 
 /// The sizes of each layer of a collection.
-pub fn layer_sizes(collection: &Collection) -> impl Iterator<Item = LayerSize> {
+fn layer_sizes(collection: &Collection) -> impl Iterator<Item = LayerSize> {
     collection.layers().iter().map(Layer::size)
 }
 

@@ -1,6 +1,7 @@
 //! A sealed segment: a token range of one layer, clustered or searched per KV head, immutable.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use wavekv_kernels::{Codes4, Codes8, Dtype, Matrix, Run, ShapeError};
 use wavekv_storage::segment::{ColumnId, Columns};
@@ -21,7 +22,7 @@ pub struct Segment {
     value_dim: usize,
     /// First cluster of each head, and the end of the last; of a segment without clusters 0 alone.
     head_starts: Vec<usize>,
-    columns: Columns,
+    columns: Arc<Columns>,
     searches: Option<Searches>,
 }
 
@@ -168,7 +169,7 @@ impl Segment {
     }
 
     /// What it is made of.
-    pub fn columns(&self) -> &Columns {
+    pub fn columns(&self) -> &Arc<Columns> {
         &self.columns
     }
 

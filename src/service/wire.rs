@@ -272,6 +272,7 @@ pub(super) fn index_stats(size: LayerSize) -> v1::IndexStats {
         clusters: size.clusters,
         payload_bytes: size.payload_bytes,
         code_bytes: size.code_bytes,
+        shared_bytes: size.shared_bytes,
         meta_index_bytes: size.meta_index_bytes,
     }
 }

@@ -261,8 +261,10 @@ async fn what_is_damaged_is_refused_by_name_and_everything_else_is_served() {
         ..Shape::default()
     };
     let sequence = Sequence::random(shape, 400, 9);
+    // Of another content, or the two would have one file.
+    let other = Sequence::random(shape, 400, 19);
     let mut sound = Collection::create(&daemon.client().await, shape).await;
-    sound.insert(&sequence, 0..400).await;
+    sound.insert(&other, 0..400).await;
     sound.settle().await;
     for (what, damage) in DAMAGES {
         for extension in ["arrow", "tail"] {
@@ -279,7 +281,7 @@ async fn what_is_damaged_is_refused_by_name_and_everything_else_is_served() {
 
             let client = daemon.client().await;
             sound.client = client.clone();
-            sound.assert_has(&sequence, 400).await;
+            sound.assert_has(&other, 400).await;
             let bad = Collection {
                 client,
                 name: collection.name,

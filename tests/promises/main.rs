@@ -17,6 +17,7 @@ mod disk;
 mod durability;
 mod exactness;
 mod full_disk;
+mod histories;
 mod isolation;
 mod kinds;
 mod lifecycle;

@@ -400,3 +400,100 @@ async fn a_kill_among_many_forks_leaves_each_whole_and_no_file_that_nobody_names
     daemon.restart();
     assert_eq!(daemon.collection_files().len(), 0);
 }
+
+/// Named `name` in `namespace`, with these tokens, all clustered.
+async fn loaded(client: &Client, namespace: &str, name: &str, sequence: &Sequence) -> Collection {
+    let collection = Collection {
+        client: client.clone(),
+        name: wire::CollectionRef {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            generation: None,
+        },
+    };
+    collection.make(sequence.shape, SMALL_INDEX).await;
+    for start in (0..sequence.tokens).step_by(50) {
+        collection.insert(sequence, start..start + 50).await;
+    }
+    collection.settle().await;
+    collection
+}
+
+/// Bytes of all segments of a collection, and of those that others have too.
+async fn shared(collection: &Collection) -> [u64; 2] {
+    let name = Some(collection.name.clone());
+    let stats = collection.client.stats(name).await.unwrap();
+    let index = stats.index.unwrap();
+    let all = index.payload_bytes + index.code_bytes + index.meta_index_bytes;
+    [all, index.shared_bytes]
+}
+
+#[tokio::test]
+async fn the_same_prefix_is_on_disk_once_within_a_namespace_and_again_in_another() {
+    let mut daemon = Daemon::start();
+    let shape = Shape {
+        head_dim: 128,
+        value_dim: 128,
+        ..Shape::default()
+    };
+    let sequence = Sequence::random(shape, TOKENS, 8);
+    let other = Sequence::random(shape, TOKENS, 9);
+    let client = daemon.client().await;
+    let one = loaded(&client, "ours", "one", &sequence).await;
+    let alone = bytes_on_disk(&daemon);
+    assert_eq!(shared(&one).await[1], 0);
+    let same = loaded(&client, "ours", "same", &sequence).await;
+    let twice = bytes_on_disk(&daemon);
+    // The same up to its third segment.
+    let half = loaded(&client, "ours", "half", &spliced(&sequence, 300, &other)).await;
+    let thrice = bytes_on_disk(&daemon);
+    let theirs = loaded(&client, "theirs", "one", &sequence).await;
+    let apart = bytes_on_disk(&daemon);
+    // Tails are each one's own: 2 KiB a token, of which there are fewer than 60, and the others of the insert that they
+    // came with.
+    let tail = (60 + 50) * 2048;
+    assert!(twice - alone < tail, "{alone} {twice}");
+    assert!(thrice - twice < alone * 2 / 3 + tail, "{thrice} {twice}");
+    assert!(apart - thrice > alone - tail, "{apart} {thrice} {alone}");
+    let told =
+        async |one: &Collection, same: &Collection, half: &Collection, theirs: &Collection| {
+            let [all, of_one] = shared(one).await;
+            assert!(of_one > all * 4 / 5, "{of_one} of {all}");
+            assert_eq!(shared(same).await, [all, of_one]);
+            let of_half = shared(half).await[1];
+            assert!(of_half > all / 3 && of_half < of_one, "{of_half} of {all}");
+            assert_eq!(shared(theirs).await[1], 0);
+            of_one + of_half
+        };
+    let before = told(&one, &same, &half, &theirs).await;
+    let whole = client.stats(None).await.unwrap();
+    assert_eq!(whole.index.unwrap().shared_bytes, before);
+    let used = disk_used(&daemon).await;
+
+    daemon.restart();
+    assert_eq!(disk_used(&daemon).await, used);
+    let client = daemon.client().await;
+    let [one, same, half, theirs] = [one, same, half, theirs].map(|one| on(&client, &one));
+    assert_eq!(told(&one, &same, &half, &theirs).await, before);
+    // Whoever wrote a file first goes first.
+    one.delete().await;
+    daemon.restart();
+    let client = daemon.client().await;
+    assert_has(&on(&client, &same), &sequence, TOKENS).await;
+    assert_has(
+        &on(&client, &half),
+        &spliced(&sequence, 300, &other),
+        TOKENS,
+    )
+    .await;
+    assert!(shared(&on(&client, &same)).await[1] > 0);
+    on(&client, &half).delete().await;
+    assert_eq!(shared(&on(&client, &same)).await[1], 0);
+    // And what is left is found by its content.
+    let again = loaded(&client, "ours", "again", &sequence).await;
+    assert!(shared(&again).await[1] > 0);
+    for gone in [&on(&client, &same), &on(&client, &theirs), &again] {
+        gone.delete().await;
+    }
+    assert_eq!(disk_used(&daemon).await, [0, 0]);
+}

@@ -77,7 +77,7 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct Built {
     /// Of the builder's schema.
-    pub columns: Columns,
+    pub columns: Arc<Columns>,
     /// Of a kind without clusters.
     pub searches: Option<Searches>,
 }

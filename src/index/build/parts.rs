@@ -158,7 +158,7 @@ impl Build {
         put_clusters(&self.builder, &mut columns, &heads)?;
         put_summaries(&self.builder, &mut columns, &heads)?;
         Ok(Built {
-            columns: columns.seal()?,
+            columns: Arc::new(columns.seal()?),
             searches: None,
         })
     }

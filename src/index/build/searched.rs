@@ -19,7 +19,7 @@ impl Builder {
         range: TokenRange,
         heads: &[HeadTokens<'_>],
     ) -> Result<Built, BuildError> {
-        let columns = self.put_in_order(range, heads)?;
+        let columns = Arc::new(self.put_in_order(range, heads)?);
         let searches = Some(self.searches(range, heads)?);
         Ok(Built { columns, searches })
     }
@@ -53,7 +53,7 @@ impl Builder {
         &self,
         range: TokenRange,
         dtype: Dtype,
-        columns: Columns,
+        columns: Arc<Columns>,
     ) -> Result<Built, BuildError> {
         if self.parameters.kind.has_clusters() {
             let searches = None;

@@ -99,7 +99,7 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
         if let Some(disk) = &mut response.disk {
             disk.used_bytes = collection.disk_bytes();
         }
-        let layers: Vec<LayerSize> = sizes::layer_sizes(&collection).collect();
+        let layers: Vec<LayerSize> = engine.layer_sizes(&collection);
         response.collections = 1;
         let total = layers
             .iter()

@@ -1,6 +1,8 @@
 //! Every key of the catalog. Numbers are big-endian, so that keys are in the order of their numbers and everything of a
 //! collection, or of a layer, is one range.
 
+use super::rows::Digest;
+
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
@@ -84,6 +86,15 @@ impl Key {
         Self { family, bytes }
     }
 
+    /// That a segment has a content.
+    pub(crate) fn content(digest: &Digest, generation: u64, layer: u32, segment: u64) -> Self {
+        let of_segment = Self::segment(generation, layer, segment);
+        Self {
+            family: Family::Contents,
+            bytes: [digest.as_slice(), &of_segment.bytes].concat(),
+        }
+    }
+
     pub(crate) fn family(&self) -> Family {
         self.family
     }
@@ -120,6 +131,19 @@ pub(crate) fn segment(key: &[u8]) -> Option<(u32, u64)> {
     let (layer, segment) = after_generation(key)?.split_first_chunk()?;
     let segment = segment.try_into().ok()?;
     Some((u32::from_be_bytes(*layer), u64::from_be_bytes(segment)))
+}
+
+/// Bytes of the key that says which content a segment has, when one does.
+pub(crate) fn content_bytes(digest: Option<&Digest>) -> u64 {
+    digest.map_or(0, |digest| Key::content(digest, 0, 0, 0).len() as u64)
+}
+
+/// Generation, layer and segment of a key of `contents`.
+pub(crate) fn content(key: &[u8]) -> Option<(u64, u32, u64)> {
+    let of_segment = key.get(size_of::<Digest>()..)?;
+    let (generation, _) = of_segment.split_first_chunk()?;
+    let (layer, number) = segment(of_segment)?;
+    Some((u64::from_be_bytes(*generation), layer, number))
 }
 
 /// Layer and place of a key of `tails`.
@@ -169,6 +193,8 @@ mod tests {
                 prop_assert!(key.bytes().starts_with(&of_layer(generation, layer)));
                 prop_assert!(key.bytes().starts_with(&of_collection(generation)));
             }
+            let content = Key::content(&[7; 32], generation, layer, number);
+            prop_assert_eq!(super::content(content.bytes()), Some((generation, layer, number)));
             prop_assert_eq!(super::generation(Key::collection(generation).bytes()), Some(generation));
         }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fs_err::File;
 
 use super::layer::kept;
+use super::opened::Wanted;
 use super::run::{self, Run, Written};
 use super::space::{FileId, Taken};
 use super::tail::Kept;
@@ -80,10 +81,11 @@ impl Assembly {
         let layer = self.layer(from.layer);
         let (key, path) = (layer.segment_key(number), layer.segment_path(number));
         let written_as = row.origin.clone().unwrap_or_else(|| from.origin(number));
-        let bytes = row.seal.bytes;
+        let (bytes, digest) = (row.seal.bytes, row.digest);
         let origin = Some(written_as.clone());
         let value = SegmentRow { origin, ..row }.encode();
-        let row_bytes = self.take((key.len() + value.len()) as u64)?;
+        let row_bytes = (key.len() + value.len()) as u64 + keys::content_bytes(digest.as_ref());
+        self.take(row_bytes)?;
         self.share_file(
             from,
             &from.segment_path(number),
@@ -92,6 +94,11 @@ impl Assembly {
         )?;
         self.layer(from.layer)
             .keep_segment(number, row_bytes + bytes, &written_as);
+        if let Some(digest) = digest {
+            let generation = self.collection.generation;
+            let key = Key::content(&digest, generation, from.layer, number);
+            self.rows.push((key, vec![]));
+        }
         self.rows.push((key, value));
         Ok(())
     }
@@ -213,9 +220,9 @@ impl Assembly {
         meaning: u32,
         columns: &Columns,
         schema: &Arc<Schema>,
-    ) -> Result<Columns, StoreError> {
+    ) -> Result<Arc<Columns>, StoreError> {
         let label = self.layer(layer).label(name, meaning, None);
-        let row_bytes = self.layer(layer).segment_row_bytes(&label);
+        let row_bytes = self.layer(layer).segment_row_bytes(&label, None);
         let bytes = self.take(file::length(&label, columns) + row_bytes)?;
         let layer = self.layer(layer);
         let path = layer.segment_path(name.number);
@@ -233,7 +240,13 @@ impl Assembly {
         let key = layer.segment_key(name.number);
         self.rows.push((key, row.encode()));
         let home = self.collection.home();
-        Ok(file::open(&path, &label, schema, seal, Check::Frame, home)?)
+        let wanted = Wanted {
+            label: &label,
+            schema,
+            seal,
+            check: Check::Frame,
+        };
+        self.collection.shared.opened.open(&path, wanted, home)
     }
 
     /// Puts the collection into the catalog. When this returns, it is there after a restart.
@@ -321,7 +334,7 @@ impl Drop for Assembly {
 }
 
 /// Has all columns in memory while they are written.
-fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
+pub(super) fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
     let ids = (0..columns.schema().columns().len() as u16).map(ColumnId);
     let all = ids.map(|id| (id, 0..columns.rows(id) as usize));
     columns
@@ -336,7 +349,7 @@ fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
 
 /// Gives a file another name, or copies it where there can be none: on a file system without, or when it has too many.
 /// Says whether it was copied.
-fn share(from: &Path, to: &Path) -> Result<bool, StoreError> {
+pub(super) fn share(from: &Path, to: &Path) -> Result<bool, StoreError> {
     let hopeless = |refused: &std::io::Error| {
         matches!(
             refused.kind(),
@@ -355,7 +368,7 @@ fn share(from: &Path, to: &Path) -> Result<bool, StoreError> {
 }
 
 /// Has the device take a file, or the names in a folder.
-fn sync(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|source| StoreError::io(path, source))
 }

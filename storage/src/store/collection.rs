@@ -6,7 +6,9 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::{Durability, Shared, StoreError, StoredLayer};
-use crate::catalog::keys::{Family, Key, of_collection};
+use crate::catalog::Batch;
+use crate::catalog::keys::{self, Family, Key, of_collection};
+use crate::catalog::rows::SegmentRow;
 use crate::faults::point;
 use crate::{Bytes, Home};
 
@@ -92,6 +94,7 @@ impl StoredCollection {
         let mut batch = self.shared.catalog.batch();
         batch.delete(&Key::collection(self.generation))?;
         let prefix = of_collection(self.generation);
+        self.delete_contents(&mut batch, &prefix)?;
         batch.delete_all(Family::Segments, &prefix)?;
         batch.delete_all(Family::Tails, &prefix)?;
         let committed = self.shared.commit(batch, self.durability);
@@ -101,6 +104,18 @@ impl StoredCollection {
         // What stays is nobody's, and removed at the next start.
         let _ = point("collection.remove").and_then(|()| fs_err::remove_dir_all(&self.folder));
         Ok(())
+    }
+
+    /// That its segments have their contents.
+    fn delete_contents(&self, batch: &mut Batch<'_>, prefix: &[u8]) -> Result<(), StoreError> {
+        let catalog = &self.shared.catalog;
+        catalog.visit(Family::Segments, prefix, |key, value| {
+            let digest = SegmentRow::decode(value).and_then(|row| row.digest);
+            if let Some(((layer, segment), digest)) = keys::segment(key).zip(digest) {
+                batch.delete(&Key::content(&digest, self.generation, layer, segment))?;
+            }
+            Ok::<(), StoreError>(())
+        })?
     }
 
     /// Its folder.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::contents::{self, Twin};
+use super::opened::Wanted;
 use super::run::{self, Run, Written};
 use super::space::{FileId, Space, Taken};
 use super::tail::{Fate, Kept, Tail};
 use super::{NotMade, StoreError, StoredCollection};
 use crate::catalog::Batch;
 use crate::catalog::keys::{self, Family, Key, Place};
-use crate::catalog::rows::{Origin, SegmentRow, TailContent, TailRow};
+use crate::catalog::rows::{Digest, Origin, SegmentRow, TailContent, TailRow};
 use crate::faults::point;
 use crate::segment::file::{self, Check, Label, Seal};
 use crate::segment::{Columns, Schema};
@@ -53,8 +55,13 @@ pub struct FoundSegment {
 #[derive(Debug)]
 pub struct PendingSegment {
     path: PathBuf,
+    number: u64,
+    /// Of the file.
     label: Label,
     seal: Seal,
+    digest: Digest,
+    /// When another collection has the file too.
+    shared: Option<Twin>,
     /// Row and file, until they are committed.
     taken: Option<Taken>,
     collection: Arc<StoredCollection>,
@@ -83,7 +90,8 @@ impl StoredLayer {
         committed.map_err(|failed| failed.error)
     }
 
-    /// Writes the file of a segment, which counts for nothing until [`StoredLayer::seal`].
+    /// Writes the file of a segment, which counts for nothing until [`StoredLayer::seal`]. Where another collection has a
+    /// file of the same content in the same scope, this one has that too.
     ///
     /// # Errors
     /// [`StoreError`]; no file is left then.
@@ -91,18 +99,55 @@ impl StoredLayer {
         &self,
         name: SegmentName,
         meaning: u32,
+        scope: &str,
         columns: &Columns,
     ) -> Result<PendingSegment, StoreError> {
         let _alive = self.collection.alive()?;
         let path = self.segment_path(name.number);
+        let digest = contents::digest(scope, name, meaning, columns);
+        if let Some(twin) = self.twin(name, meaning, &digest, columns)? {
+            return self.pending_twin(name, meaning, digest, twin);
+        }
         let label = self.label(name, meaning, None);
-        let taken = self.take(file::length(&label, columns) + self.segment_row_bytes(&label))?;
+        let taken = self
+            .take(file::length(&label, columns) + self.segment_row_bytes(&label, Some(digest)))?;
         let sync = self.collection.durability.sync();
         let seal = file::write(&path, &label, columns, sync)?;
         Ok(PendingSegment {
             path,
+            number: name.number,
             label,
             seal,
+            digest,
+            shared: None,
+            taken: Some(taken),
+            collection: Arc::clone(&self.collection),
+        })
+    }
+
+    /// A segment whose file another collection has too.
+    fn pending_twin(
+        &self,
+        name: SegmentName,
+        meaning: u32,
+        digest: Digest,
+        twin: Twin,
+    ) -> Result<PendingSegment, StoreError> {
+        let path = self.segment_path(name.number);
+        let label = self.label(name, meaning, Some(&twin.written_as));
+        let key = self.segment_key(name.number);
+        let origin = Some(twin.written_as.clone());
+        let row = segment_row(&label, twin.seal, origin, Some(digest)).encode();
+        let content_bytes = keys::content_bytes(Some(&digest));
+        let taken = self.take((key.len() + row.len()) as u64 + content_bytes);
+        let taken = taken.inspect_err(|_| drop(fs_err::remove_file(&path)))?;
+        Ok(PendingSegment {
+            path,
+            number: name.number,
+            label,
+            seal: twin.seal,
+            digest,
+            shared: Some(twin),
             taken: Some(taken),
             collection: Arc::clone(&self.collection),
         })
@@ -126,16 +171,11 @@ impl StoredLayer {
     ) -> Result<(), StoreError> {
         let _alive = self.collection.alive()?;
         let mut batch = self.batch();
-        let label = &segment.label;
-        let row = SegmentRow {
-            start: label.start,
-            end: label.end,
-            meaning: label.meaning,
-            seal: segment.seal,
-            origin: None,
-            digest: None,
-        };
-        batch.put(&self.segment_key(label.segment), &row.encode())?;
+        let (label, number, digest) = (&segment.label, segment.number, segment.digest);
+        let origin = segment.shared.as_ref().map(|twin| twin.written_as.clone());
+        let row = segment_row(label, segment.seal, origin, Some(digest));
+        batch.put(&self.segment_key(number), &row.encode())?;
+        batch.put(&self.content_key(&digest, number), &[])?;
         self.delete_segments(&mut batch, replaced)?;
         let fates = self.tail.lock().before(label.end);
         let sink = match sink {
@@ -146,7 +186,6 @@ impl StoredLayer {
             }
             None => vec![],
         };
-        let number = label.segment;
         if let Err(NotMade { error, in_doubt }) = self.commit(batch, sink, &fates) {
             if let Some(heals) = in_doubt {
                 let (path, taken) = (segment.path.clone(), segment.taken.take());
@@ -155,7 +194,7 @@ impl StoredLayer {
             return Err(error);
         }
         if let Some(taken) = segment.taken.take() {
-            self.keep_segment(number, taken.keep(), &self.origin(number));
+            self.keep_sealed(&segment, taken.keep());
         }
         self.remove_segments(replaced);
         Ok(())
@@ -202,7 +241,8 @@ impl StoredLayer {
         catalog.visit(Family::Segments, &self.prefix(), |key, value| {
             let row = keys::segment(key).zip(SegmentRow::decode(value));
             let ((_, number), row) = row.ok_or_else(|| catalog.damaged("the row of a segment"))?;
-            let bytes = (key.len() + value.len()) as u64 + row.seal.bytes;
+            let rows = (key.len() + value.len()) as u64 + keys::content_bytes(row.digest.as_ref());
+            let bytes = rows + row.seal.bytes;
             let own = self.origin(number);
             self.keep_segment(number, bytes, row.origin.as_ref().unwrap_or(&own));
             let name = SegmentName {
@@ -230,12 +270,17 @@ impl StoredLayer {
         segment: &FoundSegment,
         meaning: u32,
         schema: &Arc<Schema>,
-    ) -> Result<Columns, StoreError> {
+    ) -> Result<Arc<Columns>, StoreError> {
         let path = self.segment_path(segment.name.number);
         let label = self.label(segment.name, meaning, segment.origin.as_ref());
-        let (seal, home) = (segment.seal, self.collection.home());
-        let columns = file::open(&path, &label, schema, seal, Check::Checksums, home)?;
-        Ok(columns)
+        let wanted = Wanted {
+            label: &label,
+            schema,
+            seal: segment.seal,
+            check: Check::Checksums,
+        };
+        let (opened, home) = (&self.collection.shared.opened, self.collection.home());
+        opened.open(&path, wanted, home)
     }
 
     /// Shows the tokens that the catalog has, those of the sink first, then in order of position; a token may come twice.
@@ -354,7 +399,13 @@ impl StoredLayer {
 
     fn delete_segments(&self, batch: &mut Batch<'_>, numbers: &[u64]) -> Result<(), StoreError> {
         for number in numbers {
-            batch.delete(&self.segment_key(*number))?;
+            let key = self.segment_key(*number);
+            let value = self.collection.shared.catalog.get(&key)?;
+            let row = value.and_then(|value| SegmentRow::decode(&value));
+            if let Some(digest) = row.and_then(|row| row.digest) {
+                batch.delete(&self.content_key(&digest, *number))?;
+            }
+            batch.delete(&key)?;
         }
         Ok(())
     }
@@ -371,7 +422,7 @@ impl StoredLayer {
         }
     }
 
-    fn space(&self) -> &Arc<Space> {
+    pub(super) fn space(&self) -> &Arc<Space> {
         &self.collection.shared.space
     }
 
@@ -400,20 +451,31 @@ impl StoredLayer {
     }
 
     /// Of the row of a segment that is labelled so and was written for this layer, with its key.
-    pub(super) fn segment_row_bytes(&self, label: &Label) -> u64 {
+    pub(super) fn segment_row_bytes(&self, label: &Label, digest: Option<Digest>) -> u64 {
         let seal = Seal {
             bytes: 0,
             checksum: 0,
         };
-        let row = SegmentRow {
-            start: label.start,
-            end: label.end,
-            meaning: label.meaning,
-            seal,
-            origin: None,
-            digest: None,
+        let row = segment_row(label, seal, None, digest);
+        let bytes = self.segment_key(label.segment).len() + row.encode().len();
+        bytes as u64 + keys::content_bytes(digest.as_ref())
+    }
+
+    /// Notes a segment that was sealed, and the bytes that were taken for it.
+    fn keep_sealed(&self, segment: &PendingSegment, bytes: u64) {
+        let number = segment.number;
+        let Some(twin) = &segment.shared else {
+            return self.keep_segment(number, bytes, &self.origin(number));
         };
-        (self.segment_key(label.segment).len() + row.encode().len()) as u64
+        let generations = [twin.generation, self.collection.generation];
+        let file_bytes = segment.seal.bytes;
+        self.space()
+            .share(twin.written_as.file(), file_bytes, generations);
+        self.keep_segment(number, bytes + file_bytes, &twin.written_as);
+    }
+
+    fn content_key(&self, digest: &Digest, number: u64) -> Key {
+        Key::content(digest, self.collection.generation, self.layer, number)
     }
 
     /// The row of a segment.
@@ -467,11 +529,18 @@ impl PendingSegment {
     ///
     /// # Errors
     /// [`StoreError`] when the system refuses.
-    pub fn map(&self, schema: &Arc<Schema>) -> Result<Columns, StoreError> {
+    pub fn map(&self, schema: &Arc<Schema>) -> Result<Arc<Columns>, StoreError> {
+        if let Some(twin) = &self.shared {
+            return Ok(Arc::clone(&twin.columns));
+        }
+        let wanted = Wanted {
+            label: &self.label,
+            schema,
+            seal: self.seal,
+            check: Check::Frame,
+        };
         let home = self.collection.home();
-        let (path, label, seal) = (&self.path, &self.label, self.seal);
-        let columns = file::open(path, label, schema, seal, Check::Frame, home)?;
-        Ok(columns)
+        self.collection.shared.opened.open(&self.path, wanted, home)
     }
 }
 
@@ -494,6 +563,23 @@ pub(super) fn kept(row: &TailRow<'_>, row_bytes: u64) -> Kept {
         tokens: row.tokens,
         file,
         bytes: row_bytes + file_bytes,
+    }
+}
+
+/// The row of a segment whose file is labelled so.
+fn segment_row(
+    label: &Label,
+    seal: Seal,
+    origin: Option<Origin>,
+    digest: Option<Digest>,
+) -> SegmentRow {
+    SegmentRow {
+        start: label.start,
+        end: label.end,
+        meaning: label.meaning,
+        seal,
+        origin,
+        digest,
     }
 }
 

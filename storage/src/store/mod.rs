@@ -20,10 +20,12 @@
 
 mod assembly;
 mod collection;
+mod contents;
 mod durability;
 mod error;
 mod layer;
 mod limbo;
+mod opened;
 mod run;
 mod space;
 mod sweep;
@@ -49,6 +51,7 @@ pub use sweep::Swept;
 use fs_err::File;
 
 use self::limbo::Limbo;
+use self::opened::Opened;
 use self::space::Space;
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::CollectionRow;
@@ -71,6 +74,7 @@ struct Shared {
     /// `collections/`.
     folder: PathBuf,
     space: Arc<Space>,
+    opened: Opened,
     residence: Residence,
     limbo: Limbo,
     /// Of the next file of tokens: the boot epoch above a count.
@@ -104,6 +108,7 @@ impl Store {
                 catalog,
                 folder,
                 space: Arc::new(Space::new(limit)),
+                opened: Opened::default(),
                 residence,
                 limbo: Limbo::default(),
                 next_file: AtomicU64::new(dir.boot_epoch() << 32),
@@ -209,6 +214,12 @@ impl Shared {
         committed.map_err(NotMade::of)?;
         self.limbo.clear(self.catalog.heals());
         Ok(())
+    }
+
+    /// Of a collection that the catalog has.
+    fn collection_name(&self, generation: u64) -> Option<String> {
+        let value = self.catalog.get(&Key::collection(generation)).ok()??;
+        Some(CollectionRow::decode(&value)?.name)
     }
 
     fn next_file(&self) -> u64 {

@@ -141,6 +141,13 @@ impl Space {
         }
     }
 
+    /// Whether a collection shares a file with another.
+    pub(super) fn has(&self, generation: u64, file: FileId) -> bool {
+        let books = self.books.lock();
+        let files = books.sharing.get(&generation);
+        files.is_some_and(|files| files.contains_key(&file))
+    }
+
     /// Counts what a start of the daemon finds of a file that was counted for both: it is there once.
     pub(super) fn found_shared(&self, file: FileId, bytes: u64, both: [u64; 2]) {
         self.share(file, bytes, both);

@@ -80,6 +80,7 @@ fn sweep_collection(
                 };
                 let file = row.origin.as_ref().map_or(own, Origin::file);
                 files.push((file, row.seal.bytes));
+                stored += keys::content_bytes(row.digest.as_ref());
             }
         }
         Ok(())

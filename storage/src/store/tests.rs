@@ -235,13 +235,13 @@ fn what_would_pass_the_limit_is_refused_and_what_was_stored_stays() {
         end: SINK + 20_000,
     };
     let wide = columns(SINK, SINK + 20_000);
-    let refused = layer.write_segment(name, MEANING, &wide).unwrap_err();
+    let refused = layer.write_segment(name, MEANING, "ns", &wide).unwrap_err();
     assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
     assert_eq!((store.used(), replayed(&layer).len()), (used, 3));
     // What makes room is not asked for any.
     layer.truncate(1, &[], None).unwrap();
     layer.truncate(0, &[], None).unwrap();
-    layer.write_segment(name, MEANING, &wide).unwrap();
+    layer.write_segment(name, MEANING, "ns", &wide).unwrap();
     append(&layer, 0, 3, 1, INLINE_BYTES);
     stored.delete().unwrap();
     assert_eq!(store.used(), Bytes(0));
@@ -263,7 +263,7 @@ fn files_that_no_row_names_are_swept() {
         end: 4,
     };
     let pending = layer
-        .write_segment(name, MEANING, &columns(SINK, 4))
+        .write_segment(name, MEANING, "ns", &columns(SINK, 4))
         .unwrap();
     // The process ends between the file and its row.
     let folder = disk.files()[0].parent().unwrap().to_owned();
@@ -336,7 +336,7 @@ fn a_catalog_of_the_schema_before_is_taken_up() {
         end: 4,
     };
     append(&layer, 0, 4, 1, 10);
-    let pending = layer.write_segment(name, MEANING, &columns(SINK, 4));
+    let pending = layer.write_segment(name, MEANING, "ns", &columns(SINK, 4));
     layer.seal(pending.unwrap(), &[], None).unwrap();
     // As that build wrote it: no more than the numbers.
     let catalog = &disk.store().shared.catalog;
@@ -375,7 +375,7 @@ fn another_segment_in_a_segments_place_is_refused() {
             start,
             end: start + 4,
         };
-        let pending = layer.write_segment(name, MEANING, &columns(start, start + 4));
+        let pending = layer.write_segment(name, MEANING, "ns", &columns(start, start + 4));
         layer.seal(pending.unwrap(), &[], None).unwrap();
     }
     let files = disk.files();
@@ -490,7 +490,7 @@ impl Model {
         };
         let pending = self
             .layer
-            .write_segment(name, MEANING, &columns(start, end))
+            .write_segment(name, MEANING, "ns", &columns(start, end))
             .unwrap();
         assert!(pending.map(&schema()).unwrap().is_mapped());
         let replaced: Vec<u64> = if merged {

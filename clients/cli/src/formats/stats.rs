@@ -115,6 +115,7 @@ fn index(index: &wire::IndexStats) -> Value {
         "clusters": index.clusters,
         "payload_bytes": index.payload_bytes,
         "code_bytes": index.code_bytes,
+        "shared_bytes": index.shared_bytes,
         "meta_index_bytes": index.meta_index_bytes,
     })
 }
@@ -153,6 +154,7 @@ pub(crate) fn table(stats: &wire::StatsResponse) -> String {
         ("clusters", index.clusters.to_string()),
         ("K and V", size(index.payload_bytes)),
         ("codes", size(index.code_bytes)),
+        ("shared, counted again", size(index.shared_bytes)),
         ("meta index", size(index.meta_index_bytes)),
         ("segments built", clustering.segments_built.to_string()),
         ("segments merged", clustering.segments_merged.to_string()),
@@ -198,6 +200,7 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
         "clusters",
         "K and V",
         "codes",
+        "shared",
         "meta index",
         "audits",
         "audited e",
@@ -220,6 +223,7 @@ pub(crate) fn layers(stats: &wire::StatsResponse) -> String {
             index.clusters.to_string(),
             size(index.payload_bytes),
             size(index.code_bytes),
+            size(index.shared_bytes),
             size(index.meta_index_bytes),
             audits.audits.to_string(),
             audited_error(&audits),
@@ -282,6 +286,7 @@ mod tests {
             clusters: 90,
             payload_bytes: 5 << 20,
             code_bytes: 1 << 20,
+            shared_bytes: 0,
             meta_index_bytes: 1 << 10,
         };
         let head = wire::AuditedHead {
