@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 
 use crate::budget::{Bytes, Reservation};
 
@@ -22,16 +23,63 @@ struct Line([u8; LINE_BYTES]);
 /// byte order, which is little-endian wherever WaveKV builds.
 pub struct Buffer {
     // Before the reservation, so that the memory is free when its count goes.
-    lines: Box<[Line]>,
+    memory: Memory,
     len: usize,
     reservation: Reservation,
+}
+
+/// From how many bytes on a buffer has pages of its own.
+const MAPPED_BYTES: usize = 16 << 10;
+
+/// Where the bytes are: an allocator keeps what is freed, so that a process has much more than is counted; pages go back to
+/// the system at once.
+enum Memory {
+    Allocated(Box<[Line]>),
+    Mapped(MmapMut),
+}
+
+impl Memory {
+    /// Zeroed; `None` when the system has none.
+    fn zeroed(len: usize) -> Option<Self> {
+        if len >= MAPPED_BYTES
+            && let Ok(pages) = MmapMut::map_anon(len)
+        {
+            return Some(Self::Mapped(pages));
+        }
+        // The system allows a process so many mappings and no more.
+        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(LINE_BYTES)).ok()?;
+        Some(Self::Allocated(lines))
+    }
+
+    /// At least the content.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Allocated(lines) => bytemuck::cast_slice(lines),
+            Self::Mapped(pages) => pages,
+        }
+    }
+
+    /// At least the content.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Allocated(lines) => bytemuck::cast_slice_mut(lines),
+            Self::Mapped(pages) => pages,
+        }
+    }
 }
 
 impl Clone for Buffer {
     fn clone(&self) -> Self {
         let reservation = self.reservation.again();
+        let memory = match Memory::zeroed(self.len) {
+            Some(mut memory) => {
+                memory.bytes_mut()[..self.len].copy_from_slice(self.as_bytes());
+                memory
+            }
+            None => std::alloc::handle_alloc_error(std::alloc::Layout::new::<Line>()),
+        };
         Self {
-            lines: self.lines.clone(),
+            memory,
             len: self.len,
             reservation,
         }
@@ -46,9 +94,8 @@ impl Buffer {
 
     /// `None` when the system has no memory.
     pub(crate) fn zeroed(len: usize, reservation: Reservation) -> Option<Self> {
-        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(LINE_BYTES)).ok()?;
         Some(Self {
-            lines,
+            memory: Memory::zeroed(len)?,
             len,
             reservation,
         })
@@ -71,12 +118,12 @@ impl Buffer {
 
     /// The content.
     pub fn as_bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &self.memory.bytes()[..self.len]
     }
 
     /// The content, to write.
     pub fn as_bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        &mut self.memory.bytes_mut()[..self.len]
     }
 
     /// The content as 16-bit elements.
@@ -119,14 +166,17 @@ impl Buffer {
         self.elements_mut()
     }
 
-    // The casts below cannot fail: the lines are aligned to more than any element above, and 64 is a multiple of its size.
+    // The casts below cannot fail: lines and pages are aligned to more than any element above, and what is cast has whole
+    // elements.
 
     fn elements<T: Pod>(&self) -> &[T] {
-        &bytemuck::cast_slice(&self.lines)[..self.len / size_of::<T>()]
+        let whole = self.len / size_of::<T>() * size_of::<T>();
+        bytemuck::cast_slice(&self.memory.bytes()[..whole])
     }
 
     fn elements_mut<T: Pod>(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len / size_of::<T>()]
+        let whole = self.len / size_of::<T>() * size_of::<T>();
+        bytemuck::cast_slice_mut(&mut self.memory.bytes_mut()[..whole])
     }
 }
 
@@ -149,7 +199,7 @@ mod tests {
 
     #[test]
     fn is_zeroed_aligned_and_as_long_as_asked() {
-        for len in [0, 1, 63, 64, 65, 1000] {
+        for len in [0, 1, 63, 64, 65, 1000, 16 << 10, 100_001] {
             let buffer = buffer(len);
             assert_eq!(buffer.as_bytes(), vec![0; len]);
             assert_eq!(buffer.as_bytes().as_ptr().align_offset(64), 0);
@@ -179,5 +229,8 @@ mod tests {
         let second = first.clone();
         first.as_u32_mut()[0] = 7;
         assert_eq!((first.as_u32(), second.as_u32()), (&[7][..], &[0][..]));
+        let mut large = buffer(200_000);
+        large.as_bytes_mut()[199_999] = 7;
+        assert_eq!(large.clone().as_bytes(), large.as_bytes());
     }
 }
