@@ -49,8 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    #[cfg(feature = "faiss")]
-    config::single_openmp_thread()?;
+    config::preload()?;
     let Loaded {
         settings,
         print_config,

@@ -34,8 +34,7 @@ mod load;
 mod log;
 mod memory;
 mod notation;
-#[cfg(feature = "faiss")]
-mod openmp;
+mod preload;
 mod storage;
 
 pub use attend::AttendSettings;
@@ -50,6 +49,5 @@ pub use limits::LimitSettings;
 pub use load::Loaded;
 pub use log::{LogFormat, LogSettings};
 pub use memory::MemorySettings;
-#[cfg(feature = "faiss")]
-pub use openmp::single_openmp_thread;
+pub use preload::preload;
 pub use storage::{Durability, StorageSettings};
