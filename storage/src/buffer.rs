@@ -1,5 +1,6 @@
 //! Aligned memory that is counted in a [`Budget`](crate::Budget) for as long as it lives.
 
+use std::alloc::Layout;
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
@@ -76,7 +77,7 @@ impl Clone for Buffer {
                 memory.bytes_mut()[..self.len].copy_from_slice(self.as_bytes());
                 memory
             }
-            None => std::alloc::handle_alloc_error(std::alloc::Layout::new::<Line>()),
+            None => std::alloc::handle_alloc_error(Layout::for_value(self.memory.bytes())),
         };
         Self {
             memory,

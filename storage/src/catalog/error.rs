@@ -52,6 +52,14 @@ pub enum CatalogError {
     },
 }
 
+/// Whether there is no room on the device, or none for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// A batch that was not committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotCommitted {
@@ -71,11 +79,7 @@ impl From<CatalogError> for NotCommitted {
 impl CatalogError {
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
         let (path, message) = (path.to_owned(), error.to_string());
-        let kind = error.kind();
-        if matches!(
-            kind,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        if is_full(error) {
             Self::Full { path, message }
         } else {
             Self::Refused { path, message }

@@ -46,6 +46,16 @@ pub(crate) enum Place {
     Run(u32),
 }
 
+impl Place {
+    /// The position of its first token.
+    pub(crate) fn start(self) -> u32 {
+        match self {
+            Self::Sink => 0,
+            Self::Run(start) => start,
+        }
+    }
+}
+
 const SINK: u8 = 0;
 const RUN: u8 = 1;
 
@@ -68,12 +78,11 @@ impl Key {
 
     pub(crate) fn tail(generation: u64, layer: u32, place: Place) -> Self {
         let mut bytes = of_layer(generation, layer);
-        let (kind, start) = match place {
-            Place::Sink => (SINK, 0),
-            Place::Run(start) => (RUN, start),
-        };
-        bytes.push(kind);
-        bytes.extend_from_slice(&start.to_be_bytes());
+        bytes.push(match place {
+            Place::Sink => SINK,
+            Place::Run(_) => RUN,
+        });
+        bytes.extend_from_slice(&place.start().to_be_bytes());
         Self {
             family: Family::Tails,
             bytes,

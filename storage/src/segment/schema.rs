@@ -126,6 +126,11 @@ impl Schema {
         &self.columns
     }
 
+    /// Their ids, in order.
+    pub fn ids(&self) -> impl Iterator<Item = ColumnId> + use<> {
+        (0..self.columns.len()).map(|id| ColumnId(id as u16))
+    }
+
     /// One column, or `None` when the schema has no such id.
     pub fn get(&self, id: ColumnId) -> Option<&Column> {
         self.columns.get(id.index())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fs_err::File;
 
-use super::layer::kept;
+use super::layer::{kept, segment_row};
 use super::opened::Wanted;
 use super::run::{self, Run, Written};
 use super::space::{FileId, Taken};
@@ -16,10 +16,11 @@ use super::tail::Kept;
 use super::{
     Durability, NotMade, SegmentName, Store, StoreError, StoredCollection, StoredLayer, make_folder,
 };
-use crate::catalog::keys::{self, Family, Key, Place};
+use crate::catalog::is_full;
+use crate::catalog::keys::{self, Key, Place};
 use crate::catalog::rows::{CollectionRow, SegmentRow, TailContent, TailRow};
 use crate::segment::file::{self, Check};
-use crate::segment::{ColumnId, Columns, Schema};
+use crate::segment::{Columns, Schema};
 use crate::{Hold, Patience, ResidenceError};
 
 /// The files and rows of a collection that is not there yet. Dropped without a commit, they go.
@@ -115,30 +116,20 @@ impl Assembly {
         unsealed: Option<&Run<'_>>,
     ) -> Result<(), StoreError> {
         let _alive = from.collection.alive()?;
-        let catalog = &from.collection.shared.catalog;
-        catalog.visit(Family::Tails, &from.prefix(), |key, value| {
-            let row = keys::tail(key).zip(TailRow::decode(value));
-            let ((_, place), row) = row.ok_or_else(|| {
-                StoreError::from(catalog.damaged("a row of tokens that no segment has"))
-            })?;
-            let start = match place {
-                Place::Sink => 0,
-                Place::Run(_) if unsealed.is_some() => return Ok(()),
-                Place::Run(start) => start,
-            };
-            let stays = length.saturating_sub(start).min(row.tokens);
-            if stays == 0 {
+        from.visit_tail(|place, row, _| {
+            if unsealed.is_some() && place != Place::Sink {
                 return Ok(());
             }
-            self.share_row(
-                from,
-                place,
-                &TailRow {
-                    tokens: stays,
-                    ..row
-                },
-            )
-        })??;
+            let tokens = length.saturating_sub(place.start()).min(row.tokens);
+            if tokens == 0 {
+                return Ok(());
+            }
+            let row = TailRow {
+                tokens,
+                ..row.clone()
+            };
+            self.share_row(from, place, &row)
+        })?;
         match unsealed {
             Some(run) => self.write_run(from.layer, run),
             None => Ok(()),
@@ -229,14 +220,7 @@ impl Assembly {
         let _held = hold_all(columns)?;
         let seal = file::write(&path, &label, columns, self.collection.durability.sync())?;
         layer.keep_segment(name.number, bytes, &layer.origin(name.number));
-        let row = SegmentRow {
-            start: name.start,
-            end: name.end,
-            meaning,
-            seal,
-            origin: None,
-            digest: None,
-        };
+        let row = segment_row(&label, seal, None, None);
         let key = layer.segment_key(name.number);
         self.rows.push((key, row.encode()));
         let home = self.collection.home();
@@ -335,7 +319,7 @@ impl Drop for Assembly {
 
 /// Has all columns in memory while they are written.
 pub(super) fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
-    let ids = (0..columns.schema().columns().len() as u16).map(ColumnId);
+    let ids = columns.schema().ids();
     let all = ids.map(|id| (id, 0..columns.rows(id) as usize));
     columns
         .hold(all, Patience::Stand)
@@ -351,13 +335,8 @@ pub(super) fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
 /// Says whether it was copied.
 pub(super) fn share(from: &Path, to: &Path) -> Result<bool, StoreError> {
     let hopeless = |refused: &std::io::Error| {
-        matches!(
-            refused.kind(),
-            ErrorKind::NotFound
-                | ErrorKind::AlreadyExists
-                | ErrorKind::StorageFull
-                | ErrorKind::QuotaExceeded
-        )
+        let kind = refused.kind();
+        is_full(refused) || matches!(kind, ErrorKind::NotFound | ErrorKind::AlreadyExists)
     };
     let shared = match fs_err::hard_link(from, to) {
         // With its mode. What is wrong with the copy is found by its checksum.

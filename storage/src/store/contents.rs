@@ -11,11 +11,12 @@ use std::sync::Arc;
 use super::assembly::{hold_all, share, sync};
 use super::layer::StoredLayer;
 use super::opened::Wanted;
+use super::space::FileId;
 use super::{Durability, SegmentName, StoreError};
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::{Digest, Origin, SegmentRow};
 use crate::segment::file::{Check, Seal};
-use crate::segment::{ColumnId, Columns, Element};
+use crate::segment::{Columns, Element};
 
 /// Changed with what a digest is made of.
 const KIND: &[u8] = b"wavekv segment content 1";
@@ -42,11 +43,12 @@ pub(super) fn digest(scope: &str, name: SegmentName, meaning: u32, columns: &Col
     for number in [name.start, name.end, meaning] {
         text(&number.to_le_bytes());
     }
-    for (column, id) in columns.schema().columns().iter().zip(0..) {
+    let schema = columns.schema();
+    for (column, id) in schema.columns().iter().zip(schema.ids()) {
         text(column.name.as_bytes());
         text(&[kind(column.element)]);
         text(&column.row_elements.to_le_bytes());
-        text(columns.column(ColumnId(id)).as_bytes());
+        text(columns.column(id).as_bytes());
     }
     *hasher.finalize().as_bytes()
 }
@@ -87,18 +89,12 @@ impl StoredLayer {
             let Some(row) = row.filter(|row| row.digest.as_ref() == Some(digest)) else {
                 continue;
             };
-            let written_as = row.origin.clone().unwrap_or_else(|| Origin {
-                collection: String::new(),
-                generation,
-                layer,
-                segment: number,
-            });
+            let place = (generation, layer, number);
             let own = self.collection.generation;
             // A collection has a file once, or its bytes would count twice.
-            if generation == own || self.space().has(own, written_as.file()) {
+            if generation == own || self.space().has(own, FileId::of_segment(&row, place)) {
                 continue;
             }
-            let place = (generation, layer, number);
             match self.linked(name, meaning, place, &row, columns) {
                 Ok(Some(twin)) => return Ok(Some(twin)),
                 Ok(None) | Err(_) => {
@@ -161,7 +157,7 @@ impl StoredLayer {
 /// Whether all columns have the same bytes.
 fn same(mapped: &Columns, columns: &Columns) -> Result<bool, StoreError> {
     let _held = hold_all(mapped)?;
-    let mut ids = (0..columns.schema().columns().len() as u16).map(ColumnId);
+    let mut ids = columns.schema().ids();
     Ok(mapped.schema() == columns.schema()
         && ids.all(|id| mapped.column(id).as_bytes() == columns.column(id).as_bytes()))
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Bytes;
-use crate::catalog::{CatalogError, NotCommitted};
+use crate::catalog::{CatalogError, NotCommitted, is_full};
 use crate::segment::file::FileError;
 
 /// Always with a path, or the name of the collection.
@@ -131,13 +131,9 @@ impl StoreError {
 }
 
 fn of(source: &io::Error) -> Remedy {
-    let kind = source.kind();
-    if matches!(
-        kind,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ) {
+    if is_full(source) {
         Remedy::Space
-    } else if kind == io::ErrorKind::NotFound {
+    } else if source.kind() == io::ErrorKind::NotFound {
         // A file that the catalog names and that is not there is lost.
         Remedy::Restore
     } else {

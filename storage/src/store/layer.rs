@@ -292,19 +292,24 @@ impl StoredLayer {
         &self,
         mut see: impl FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.visit_tail(|place, row, bytes| {
+            self.tail.lock().put(place, kept(row, bytes));
+            run::read(self.collection.folder(), place.start(), row, &mut see)
+        })
+    }
+
+    /// Shows the rows of tokens, each with the bytes that it has in the catalog; none of their files is read.
+    pub(super) fn visit_tail<E: From<StoreError>>(
+        &self,
+        mut see: impl FnMut(Place, &TailRow<'_>, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let catalog = &self.collection.shared.catalog;
         let visited = catalog.visit(Family::Tails, &self.prefix(), |key, value| {
             let row = keys::tail(key).zip(TailRow::decode(value));
             let ((_, place), row) = row.ok_or_else(|| {
                 StoreError::from(catalog.damaged("a row of tokens that no segment has"))
             })?;
-            let start = match place {
-                Place::Sink => 0,
-                Place::Run(start) => start,
-            };
-            let bytes = (key.len() + value.len()) as u64;
-            self.tail.lock().put(place, kept(&row, bytes));
-            run::read(self.collection.folder(), start, &row, &mut see)
+            see(place, &row, (key.len() + value.len()) as u64)
         });
         visited.map_err(StoreError::from)?
     }
@@ -567,7 +572,7 @@ pub(super) fn kept(row: &TailRow<'_>, row_bytes: u64) -> Kept {
 }
 
 /// The row of a segment whose file is labelled so.
-fn segment_row(
+pub(super) fn segment_row(
     label: &Label,
     seal: Seal,
     origin: Option<Origin>,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::StoreError;
 use crate::Bytes;
-use crate::catalog::rows::Origin;
+use crate::catalog::rows::{Origin, SegmentRow};
 
 /// Asked for bytes when there is no room for them; says whether some were given back, so that asking again is worth it.
 pub type Reclaim = Box<dyn Fn(Bytes) -> bool + Send + Sync>;
@@ -33,6 +33,21 @@ pub(super) enum FileId {
     },
     /// Of tokens that no segment has.
     Tail(u64),
+}
+
+impl FileId {
+    /// The file of the segment with this row and this generation, layer and number.
+    pub(super) fn of_segment(
+        row: &SegmentRow,
+        (generation, layer, segment): (u64, u32, u64),
+    ) -> Self {
+        let own = Self::Segment {
+            generation,
+            layer,
+            segment,
+        };
+        row.origin.as_ref().map_or(own, Origin::file)
+    }
 }
 
 impl Origin {

@@ -11,7 +11,7 @@ use super::run::path_of;
 use super::space::FileId;
 use super::{Shared, StoreError};
 use crate::catalog::keys::{self, Family};
-use crate::catalog::rows::{Origin, SegmentRow, TailContent, TailRow};
+use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,17 +24,17 @@ pub struct Swept {
 
 /// Keeps the names of one collection's files in memory at a time, and who has each file first.
 pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
-    let mut generations = HashSet::new();
-    shared.catalog.visit(
-        Family::Collections,
-        &[],
-        |key, _| -> Result<(), StoreError> {
-            generations.extend(keys::generation(key));
-            Ok(())
-        },
-    )??;
+    // With the bytes of their rows.
+    let mut generations = HashMap::new();
+    let see_collection = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
+        let bytes = (key.len() + value.len()) as u64;
+        generations.extend(keys::generation(key).map(|generation| (generation, bytes)));
+        Ok(())
+    };
+    let catalog = &shared.catalog;
+    catalog.visit(Family::Collections, &[], see_collection)??;
     let known: HashSet<OsString> = generations
-        .iter()
+        .keys()
         .filter_map(|generation| name(&folder_of(&shared.folder, *generation)))
         .collect();
     let mut swept = Swept::default();
@@ -44,15 +44,15 @@ pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
         }
     }
     let mut first_of = HashMap::new();
-    for generation in generations {
-        sweep_collection(shared, generation, &mut swept, &mut first_of)?;
+    for collection in generations {
+        sweep_collection(shared, collection, &mut swept, &mut first_of)?;
     }
     Ok(swept)
 }
 
 fn sweep_collection(
     shared: &Shared,
-    generation: u64,
+    (generation, row_bytes): (u64, u64),
     swept: &mut Swept,
     first_of: &mut HashMap<FileId, u64>,
 ) -> Result<(), StoreError> {
@@ -60,25 +60,13 @@ fn sweep_collection(
     let prefix = keys::of_collection(generation);
     let mut named = HashSet::new();
     let mut files: Vec<(FileId, u64)> = vec![];
-    let mut stored = 0;
-    let see_collection = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
-        stored += (key.len() + value.len()) as u64;
-        Ok(())
-    };
-    shared
-        .catalog
-        .visit(Family::Collections, &prefix, see_collection)??;
+    let mut stored = row_bytes;
     let see_segment = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
         stored += (key.len() + value.len()) as u64;
         if let Some((layer, segment)) = keys::segment(key) {
             named.extend(name(&segment_path(&folder, layer, segment)));
             if let Some(row) = SegmentRow::decode(value) {
-                let own = FileId::Segment {
-                    generation,
-                    layer,
-                    segment,
-                };
-                let file = row.origin.as_ref().map_or(own, Origin::file);
+                let file = FileId::of_segment(&row, (generation, layer, segment));
                 files.push((file, row.seal.bytes));
                 stored += keys::content_bytes(row.digest.as_ref());
             }

@@ -10,7 +10,7 @@ use super::frame::{ALIGNMENT, Frame, aligned};
 use super::types::arrow_schema;
 use super::{FileError, Label, Seal, Sync};
 use crate::faults::{file_synced, folder_synced, point, renamed};
-use crate::segment::{ColumnId, Columns};
+use crate::segment::Columns;
 
 /// Writes `columns` to `path`, first under the same name with `.tmp` after it, and returns what the file is known by.
 ///
@@ -69,11 +69,12 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Result<Seal> {
-    let ids = || (0..columns.schema().columns().len() as u16).map(ColumnId);
-    let checksums: Vec<u32> = ids()
+    let schema = columns.schema();
+    let checksums: Vec<u32> = schema
+        .ids()
         .map(|id| crc32c::crc32c(columns.column(id).as_bytes()))
         .collect();
-    let frame = Frame::of(columns, &arrow_schema(columns.schema(), label, &checksums));
+    let frame = Frame::of(columns, &arrow_schema(schema, label, &checksums));
     point("segment.create")?;
     let mut file = OpenOptions::new()
         .create(true)
@@ -83,7 +84,7 @@ fn write_to(path: &Path, label: &Label, columns: &Columns, sync: Sync) -> io::Re
         .open(path)?;
     file.write_all(&frame.head)?;
     let mut whole = crc32c::crc32c(&frame.head);
-    for ((id, place), checksum) in ids().zip(&frame.places).zip(checksums) {
+    for ((id, place), checksum) in schema.ids().zip(&frame.places).zip(checksums) {
         let mut offsets = [0; ALIGNMENT];
         offsets[8..16].copy_from_slice(&u64::from(place.rows).to_le_bytes());
         point("segment.write")?;
