@@ -160,9 +160,7 @@ impl Engine {
             .par_iter()
             .map(|layer| layer.truncate(length))
             .collect();
-        for layer in 0..collection.layers().len() {
-            self.cluster_if_due(collection, LayerId(layer as u32));
-        }
+        self.cluster_where_due(collection);
         lengths
     }
 
@@ -200,7 +198,14 @@ impl Engine {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    pub(super) fn cluster_if_due(&self, collection: &Arc<Collection>, layer: LayerId) {
+    /// Has every layer clustered whose layout asks for it.
+    pub(super) fn cluster_where_due(&self, collection: &Arc<Collection>) {
+        for layer in 0..collection.layers().len() {
+            self.cluster_if_due(collection, LayerId(layer as u32));
+        }
+    }
+
+    fn cluster_if_due(&self, collection: &Arc<Collection>, layer: LayerId) {
         if collection.layer(layer).is_ok_and(Layer::wants_sealing) {
             self.background.schedule(collection, layer);
         }

@@ -34,8 +34,8 @@ use crate::clock::Clock;
 use crate::collection::{Collection, Fork, on_disk, record};
 use crate::index::audit::Seed;
 use crate::model::{
-    BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, LayerId,
-    Mode, Retention,
+    BootEpoch, CollectionName, Durability, Error, Generation, Geometry, IndexParameters, Mode,
+    Retention,
 };
 
 /// What the engine is given at start; plain values.
@@ -199,9 +199,7 @@ impl Engine {
             durability: durability.unwrap_or_else(|| source.durability()),
         };
         let collection = self.added(source.fork(fork, &self.store)?)?;
-        for layer in 0..collection.layers().len() {
-            self.cluster_if_due(&collection, LayerId(layer as u32));
-        }
+        self.cluster_where_due(&collection);
         Ok(collection)
     }
 

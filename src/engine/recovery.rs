@@ -12,7 +12,7 @@ use wavekv_storage::store::Store;
 
 use crate::collection::Collection;
 use crate::engine::Engine;
-use crate::model::{CollectionName, Error, LayerId};
+use crate::model::{CollectionName, Error};
 
 /// Collections between two lines of the log.
 const PROGRESS: u64 = 1000;
@@ -81,9 +81,7 @@ impl Engine {
                 refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "collection not opened");
             }
-            for layer in 0..collection.layers().len() {
-                self.cluster_if_due(&collection, LayerId(layer as u32));
-            }
+            self.cluster_where_due(&collection);
             self.registry.put_back(collection);
             let opened = opened.fetch_add(1, Ordering::Relaxed) + 1;
             if opened.is_multiple_of(PROGRESS) {

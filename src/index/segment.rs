@@ -270,8 +270,7 @@ impl Segment {
         rows: Range<usize>,
         patience: Patience,
     ) -> Result<Payload<'_>, ReadError> {
-        let first = self.first_row(head);
-        let rows = first + rows.start..first + rows.end;
+        let rows = self.rows_of(head, rows);
         let wanted = PAYLOAD.map(|column| (column, rows.clone()));
         self.view(rows, self.columns.hold(wanted, patience)?)
     }
@@ -284,14 +283,12 @@ impl Segment {
         let held = self
             .columns
             .hold(self.tokens(PAYLOAD, head, rows), Patience::Idle)?;
-        let first = self.first_row(head);
-        self.view(first..first + self.range.tokens() as usize, held)
+        self.view(self.rows_of(head, self.all_rows()), held)
     }
 
     /// Has the disk read K and V of some rows of a head, for those who will ask for them.
     pub fn expect(&self, head: KvHead, rows: Range<usize>) {
-        let first = self.first_row(head);
-        let rows = first + rows.start..first + rows.end;
+        let rows = self.rows_of(head, rows);
         self.columns
             .expect(PAYLOAD.map(|column| (column, rows.clone())));
     }
@@ -303,8 +300,7 @@ impl Segment {
 
     /// Whether K and V of some rows of a head are in memory.
     pub fn is_resident(&self, head: KvHead, rows: Range<usize>) -> bool {
-        let first = self.first_row(head);
-        let rows = first + rows.start..first + rows.end;
+        let rows = self.rows_of(head, rows);
         self.columns
             .is_resident(PAYLOAD.map(|column| (column, rows.clone())))
     }
@@ -343,16 +339,16 @@ impl Segment {
         head: KvHead,
         rows: &[u32],
     ) -> impl Iterator<Item = (ColumnId, Range<usize>)> {
-        let first = self.first_row(head);
         columns.into_iter().flat_map(move |column| {
-            let row = move |row: &u32| first + *row as usize..first + *row as usize + 1;
+            let row = move |row: &u32| self.rows_of(head, *row as usize..*row as usize + 1);
             rows.iter().map(row).map(move |row| (column, row))
         })
     }
 
-    /// The first row of a head, of columns whose rows are tokens.
-    fn first_row(&self, head: KvHead) -> usize {
-        head.index() * self.range.tokens() as usize
+    /// Where rows of a head are in columns whose rows are tokens.
+    fn rows_of(&self, head: KvHead, rows: Range<usize>) -> Range<usize> {
+        let first = head.index() * self.range.tokens() as usize;
+        first + rows.start..first + rows.end
     }
 
     fn codes<'a>(
@@ -362,8 +358,7 @@ impl Segment {
         dim: usize,
         held: Hold<'a>,
     ) -> Result<HeldCodes<'a>, ReadError> {
-        let first = self.first_row(head);
-        let rows = first..first + self.range.tokens() as usize;
+        let rows = self.rows_of(head, self.all_rows());
         let bytes = Codes4::code_bytes(dim);
         let codes = &self.columns.column(codes).as_bytes()[rows.start * bytes..rows.end * bytes];
         let scales = bytemuck::cast_slice(self.columns.column(scales).as_u16());
@@ -457,10 +452,10 @@ impl<'a> HeadCodes<'a> {
         segment: &Segment,
         runs: &[Run],
     ) -> impl Iterator<Item = (ColumnId, Range<usize>)> {
-        let first = segment.first_row(self.head);
+        let head = self.head;
         runs.iter().map(move |run| {
-            let start = first + run.first as usize;
-            (schema::KEY_CODES, start..start + run.count as usize)
+            let rows = run.first as usize..(run.first + run.count) as usize;
+            (schema::KEY_CODES, segment.rows_of(head, rows))
         })
     }
 }
