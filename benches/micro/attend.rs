@@ -8,6 +8,9 @@
     reason = "a benchmark that cannot be set up has nothing to measure"
 )]
 
+#[path = "../generated/mod.rs"]
+mod generated;
+
 use std::sync::OnceLock;
 
 use divan::Bencher;
@@ -18,10 +21,9 @@ use wavekv::model::{
 };
 use wavekv_kernels::Kernels;
 use wavekv_storage::{Budget, Bytes};
-use wavekv_trace::generate::{GenerateParameters, Generator};
 
-const DIM: usize = 128;
-const GROUP: usize = 4;
+use self::generated::{DIM, GROUP};
+
 /// Tokens of one insert.
 const PIECE: usize = 16 * 1024;
 
@@ -38,17 +40,8 @@ struct Layer {
 
 impl Layer {
     fn new(tokens: usize) -> Self {
-        let parameters = GenerateParameters {
-            tokens,
-            kv_heads: 1,
-            group: GROUP,
-            head_dim: DIM,
-            value_dim: DIM,
-            dtype: wavekv_trace::Dtype::Bf16,
-            ..GenerateParameters::default()
-        };
-        let generator = Generator::new(&parameters).expect("parameters are in range");
-        let generated = generator.layer(0);
+        let generator = generated::generator(tokens).expect("parameters are in range");
+        let made = generator.layer(0);
         let geometry = Geometry {
             fingerprint: "generated".to_owned(),
             layers: vec![LayerKind::Full],
@@ -73,7 +66,7 @@ impl Layer {
         let mut segments = 0;
         for start in (0..tokens).step_by(PIECE) {
             let range = start..tokens.min(start + PIECE);
-            let [keys, values] = generated.range(range.clone());
+            let [keys, values] = made.range(range.clone());
             let piece = NewTokens {
                 start: start as u32,
                 tokens: range.len() as u32,
@@ -86,13 +79,9 @@ impl Layer {
                 layer.seal_next(SegmentId(segments)).expect("room");
             }
         }
-        let rows = generator.last_queries();
-        let row = GROUP * DIM * wavekv_trace::Dtype::F16.size();
-        let queries = &generated.q()[rows.start * row..rows.end * row];
-        let queries = wavekv_trace::Dtype::F16.decode(queries);
         Self {
             collection,
-            queries,
+            queries: generated::last_queries(&generator, &made),
         }
     }
 

@@ -1,15 +1,13 @@
-//! The tokens: generated at the geometry of a KV head of Llama-3 8B (a group of 4 query heads, dimension 128, `bf16`).
+//! The tokens, and the calls that carry them.
 
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 use wavekv_client::wire;
-use wavekv_trace::generate::{GenerateParameters, Generator};
 
+use crate::generated::{self, DIM, GROUP};
 use crate::harness::{Collection, Daemon};
 
-const DIM: usize = 128;
-const GROUP: usize = 4;
 /// K and V, `bf16`.
 const TOKEN_BYTES: usize = 2 * DIM * 2;
 /// Tokens of one insert: 4 MiB.
@@ -20,37 +18,23 @@ pub(crate) struct Layer {
     scale: f32,
     /// K and V of the tokens of each insert.
     pieces: Vec<[Vec<u8>; 2]>,
-    /// `[GROUP, DIM]` each.
-    queries: Vec<Vec<f32>>,
+    /// `[queries, GROUP, DIM]`.
+    queries: Vec<f32>,
 }
 
 impl Layer {
     pub(crate) fn generated(mib: usize) -> Self {
         let tokens = (mib << 20) / TOKEN_BYTES;
-        let parameters = GenerateParameters {
-            tokens,
-            kv_heads: 1,
-            group: GROUP,
-            head_dim: DIM,
-            value_dim: DIM,
-            dtype: wavekv_trace::Dtype::Bf16,
-            ..GenerateParameters::default()
-        };
-        let generator = Generator::new(&parameters).unwrap();
+        let generator = generated::generator(tokens).unwrap();
         let layer = generator.layer(0);
         let pieces = (0..tokens).step_by(PIECE).map(|start| {
             let planes = layer.range(start..start + PIECE);
             planes.map(|plane| plane.data().to_vec())
         });
-        let rows = generator.last_queries();
-        let row = GROUP * DIM * wavekv_trace::Dtype::F16.size();
-        let queries = layer.q()[rows.start * row..rows.end * row].chunks_exact(row);
         Self {
             scale: generator.geometry().scale,
             pieces: pieces.collect(),
-            queries: queries
-                .map(|query| wavekv_trace::Dtype::F16.decode(query))
-                .collect(),
+            queries: generated::last_queries(&generator, &layer),
         }
     }
 
@@ -127,7 +111,8 @@ impl Layer {
         number: usize,
         mode: wire::AttendMode,
     ) -> wire::AttendEntry {
-        let query = &self.queries[number % self.queries.len()];
+        let mut queries = self.queries.chunks_exact(GROUP * DIM).cycle();
+        let query = queries.nth(number).unwrap();
         wire::AttendEntry {
             layer: Some(collection.layer()),
             q: Some(wire::Tensor {

@@ -14,6 +14,8 @@
     reason = "a step that fails ends the benchmark, and the page is its output"
 )]
 
+#[path = "../generated/mod.rs"]
+mod generated;
 #[expect(
     dead_code,
     unused_imports,

@@ -80,13 +80,13 @@ pub(crate) async fn print_beyond_memory(layer: &Layer, clock: &Clock) {
     );
     println!("| --- | --- | --- | --- | --- |");
     for (name, mode) in modes() {
-        let before = residence(&collection).await;
+        let before = collection.residence().await;
         let mut times = vec![];
         for number in 0..QUERIES {
             times.push(ask(layer, &collection, number, mode, clock).await);
         }
         times.sort_unstable();
-        let after = residence(&collection).await;
+        let after = collection.residence().await;
         let [hits, misses] = [after.hits - before.hits, after.misses - before.misses];
         println!(
             "| {name} | {:.2} | {:.3} | {:.3} | {:.1} % |",
@@ -144,12 +144,6 @@ async fn ask(
     clock.uptime().saturating_sub(began)
 }
 
-async fn residence(collection: &Collection) -> wire::ResidenceStats {
-    let name = Some(collection.name.clone());
-    let stats = collection.client.stats(name).await.unwrap();
-    stats.residence.unwrap()
-}
-
 async fn misses(collection: &Collection) -> u64 {
-    residence(collection).await.misses
+    collection.residence().await.misses
 }

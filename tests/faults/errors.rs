@@ -3,6 +3,7 @@
 use wavekv_client::{Client, ClientError, Code, wire};
 
 use crate::faulty::Faulty;
+use crate::harness::collection::SMALL_INDEX;
 use crate::harness::{Collection, Sequence, Shape};
 
 const TOKENS: usize = 600;
@@ -34,11 +35,8 @@ async fn exercise(collection: &Collection, sequence: &Sequence) -> Vec<Code> {
     let mut refusals = vec![];
     let client = &collection.client;
     let request = wire::CreateRequest {
-        collection: Some(collection.name.clone()),
-        geometry: Some(Shape::default().geometry(1)),
-        index: Some(crate::harness::collection::SMALL_INDEX),
         durability: wire::Durability::Power.into(),
-        ..Default::default()
+        ..collection.request(Shape::default(), SMALL_INDEX)
     };
     insist(&mut refusals, async || client.create(request.clone()).await).await;
     for range in [0..LARGE, LARGE..LARGE + 5, LARGE + 5..2 * LARGE] {

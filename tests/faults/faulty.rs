@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 
 use wavekv_client::{Address, Client};
 
-use crate::harness::daemon::command;
+use crate::harness::daemon::{self, command};
 use crate::harness::poll::{A_MINUTE, until};
 
 /// A running daemon. Killed when it is dropped.
@@ -131,19 +131,7 @@ impl Faulty {
 
     /// The files of its collections.
     pub(crate) fn collection_files(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.data_dir().join("collections")];
-        let mut files = vec![];
-        while let Some(folder) = folders.pop() {
-            for entry in fs_err::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.push(path);
-                }
-            }
-        }
-        files
+        daemon::collection_files(&self.data_dir())
     }
 
     pub(crate) fn log(&self) -> String {

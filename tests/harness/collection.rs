@@ -64,14 +64,19 @@ impl Collection {
     ) -> Self {
         let collection = Self::unmade(client);
         let request = wire::CreateRequest {
-            collection: Some(collection.name.clone()),
-            geometry: Some(shape.geometry(1)),
-            index: Some(SMALL_INDEX),
             durability: durability.into(),
-            ..Default::default()
+            ..collection.request(shape, SMALL_INDEX)
         };
         client.create(request).await.unwrap();
         collection
+    }
+
+    /// The same collection by another connection.
+    pub(crate) fn on(&self, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            name: self.name.clone(),
+        }
     }
 
     /// Another that begins with its first tokens; all of them when no length is given.
@@ -103,13 +108,22 @@ impl Collection {
         shape: Shape,
         index: wire::IndexParameters,
     ) -> wire::CollectionDescription {
-        let request = wire::CreateRequest {
+        let request = self.request(shape, index);
+        self.client.create(request).await.unwrap()
+    }
+
+    /// What makes it with a single layer.
+    pub(crate) fn request(
+        &self,
+        shape: Shape,
+        index: wire::IndexParameters,
+    ) -> wire::CreateRequest {
+        wire::CreateRequest {
             collection: Some(self.name.clone()),
             geometry: Some(shape.geometry(1)),
             index: Some(index),
             ..Default::default()
-        };
-        self.client.create(request).await.unwrap()
+        }
     }
 
     /// Its first layer.
@@ -134,6 +148,30 @@ impl Collection {
             let entry = self.entry(sequence, range);
             self.client.insert_one(entry).await.unwrap();
         }
+    }
+
+    /// Inserts pieces of a size from `start` on until one is refused: the tokens that are stored, and why no more are.
+    pub(crate) async fn fill(
+        &self,
+        sequence: &Sequence,
+        start: usize,
+        piece: usize,
+    ) -> (usize, ClientError) {
+        let mut stored = start;
+        loop {
+            assert!(stored + piece <= sequence.tokens, "{stored} tokens fit");
+            let entry = self.entry(sequence, stored..stored + piece);
+            match self.client.insert_one(entry).await {
+                Ok(inserted) => stored = inserted.length as usize,
+                Err(full) => return (stored, full),
+            }
+        }
+    }
+
+    /// What is in memory of it, and what was done with its blocks.
+    pub(crate) async fn residence(&self) -> wire::ResidenceStats {
+        let stats = self.client.stats(Some(self.name.clone())).await.unwrap();
+        stats.residence.unwrap()
     }
 
     /// Clusters the tail now.

@@ -106,20 +106,7 @@ impl Daemon {
 
     /// The files of its collections, in order of their paths.
     pub(crate) fn collection_files(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.data_dir().join("collections")];
-        let mut files = vec![];
-        while let Some(folder) = folders.pop() {
-            for entry in fs_err::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path());
-                } else {
-                    files.push(entry.path());
-                }
-            }
-        }
-        files.sort();
-        files
+        collection_files(&self.data_dir())
     }
 
     /// What it has logged so far, over all its starts.
@@ -206,6 +193,24 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The files of the collections of a data directory, in order of their paths.
+pub(crate) fn collection_files(data_dir: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![data_dir.join("collections")];
+    let mut files = vec![];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The memory that the daemon counts.

@@ -57,10 +57,7 @@ impl Written {
     /// Inserts in pieces of all sizes, truncates and clusters, until a call fails.
     pub(crate) async fn write(self: Arc<Self>, client: Client, seed: u64) -> ClientError {
         let mut rng = Pcg64::seed_from_u64(seed);
-        let collection = Collection {
-            client,
-            name: self.collection.name.clone(),
-        };
+        let collection = self.collection.on(&client);
         loop {
             let length = self.known.lock().acknowledged;
             let failed = if length == TOKENS || rng.random_bool(0.08) {

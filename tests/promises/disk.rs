@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wavekv_client::Code::{NotFound, ResourceExhausted};
-use wavekv_client::{Client, ClientError, wire};
+use wavekv_client::{Client, wire};
 
 use crate::bad_input::assert_refused;
 use crate::harness::collection::SMALL_INDEX;
@@ -30,39 +30,20 @@ async fn disk(client: &Client) -> wire::DiskStats {
 
 async fn create(client: &Client, retention: (u64, bool)) -> Collection {
     let collection = Collection::unmade(client);
+    // Nothing is clustered but by request, so that what is stored is what was inserted.
+    let index = wire::IndexParameters {
+        segment_tokens: Some(65_536),
+        decode_segment_tokens: Some(65_536),
+        ..SMALL_INDEX
+    };
     let request = wire::CreateRequest {
-        collection: Some(collection.name.clone()),
-        geometry: Some(SHAPE.geometry(1)),
-        // Nothing is clustered but by request, so that what is stored is what was inserted.
-        index: Some(wire::IndexParameters {
-            segment_tokens: Some(65_536),
-            decode_segment_tokens: Some(65_536),
-            ..SMALL_INDEX
-        }),
         ttl_seconds: retention.0,
         expendable: retention.1,
-        ..Default::default()
+        ..collection.request(SHAPE, index)
     };
     let described = client.create(request).await.unwrap();
     assert_eq!((described.ttl_seconds, described.expendable), retention);
     collection
-}
-
-/// Inserts pieces of a size from `start` on until one is refused: the tokens that are stored, and why no more are.
-async fn fill(
-    collection: &Collection,
-    sequence: &Sequence,
-    start: usize,
-    piece: usize,
-) -> (usize, ClientError) {
-    let mut stored = start;
-    loop {
-        let entry = collection.entry(sequence, stored..stored + piece);
-        match collection.client.insert_one(entry).await {
-            Ok(inserted) => stored = inserted.length as usize,
-            Err(full) => return (stored, full),
-        }
-    }
 }
 
 #[tokio::test]
@@ -74,9 +55,9 @@ async fn what_passes_the_budget_is_refused_and_fits_when_something_was_deleted()
     let other = create(&client, (0, false)).await;
     other.insert(&sequence, 0..200).await;
     // Rows of a file each, then rows that have their tokens.
-    let (stored, full) = fill(&collection, &sequence, 0, 100).await;
+    let (stored, full) = collection.fill(&sequence, 0, 100).await;
     assert_refused::<()>(Err(full), ResourceExhausted, "disk.budget is 1048576 bytes");
-    let (stored, full) = fill(&collection, &sequence, stored, 1).await;
+    let (stored, full) = collection.fill(&sequence, stored, 1).await;
     assert_refused::<()>(Err(full), ResourceExhausted, "disk.budget is 1048576 bytes");
     let full = disk(&client).await;
     assert_eq!(full.budget_bytes, BUDGET);
@@ -102,7 +83,7 @@ async fn what_passes_the_budget_is_refused_and_fits_when_something_was_deleted()
     let refused = client.insert_one(entry).await;
     assert_refused(refused, ResourceExhausted, "disk.budget");
     client.delete(other.name).await.unwrap();
-    let (stored, _) = fill(&collection, &sequence, stored, 100).await;
+    let (stored, _) = collection.fill(&sequence, stored, 100).await;
     collection.assert_has(&sequence, stored).await;
     assert!(disk(client).await.used_bytes <= BUDGET);
     collection.delete().await;

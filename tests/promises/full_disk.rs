@@ -61,23 +61,14 @@ impl Drop for Mounted {
 
 /// Inserts pieces until one is refused; how many tokens there are then.
 async fn fill(collection: &Collection, sequence: &Sequence, start: usize, piece: usize) -> usize {
-    let mut stored = start;
-    loop {
-        assert!(stored + piece <= TOKENS, "{stored} tokens fit");
-        let entry = collection.entry(sequence, stored..stored + piece);
-        match collection.client.insert_one(entry).await {
-            Ok(inserted) => stored = inserted.length as usize,
-            Err(error) => {
-                let ClientError::Entry { code, message, .. } = &error else {
-                    panic!("{error}");
-                };
-                assert_eq!(*code, ResourceExhausted, "{message}");
-                assert!(message.contains("No space left on device"), "{message}");
-                assert!(message.starts_with("data_dir: "), "{message}");
-                return stored;
-            }
-        }
-    }
+    let (stored, refused) = collection.fill(sequence, start, piece).await;
+    let ClientError::Entry { code, message, .. } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(code, ResourceExhausted, "{message}");
+    assert!(message.contains("No space left on device"), "{message}");
+    assert!(message.starts_with("data_dir: "), "{message}");
+    stored
 }
 
 async fn create(daemon: &Daemon, shape: Shape) -> Collection {

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use wavekv_client::{Client, wire};
 
-use crate::harness::collection::named;
+use crate::harness::collection::{SMALL_INDEX, named};
 use crate::harness::{Collection, Daemon, Sequence, Shape};
 
 /// Of a collection at most.
@@ -144,11 +144,8 @@ impl History {
 
     async fn create(&mut self, name: usize, durability: wire::Durability) {
         let request = wire::CreateRequest {
-            collection: Some(self.collection(name).name),
-            geometry: Some(Shape::default().geometry(1)),
-            index: Some(crate::harness::collection::SMALL_INDEX),
             durability: durability.into(),
-            ..Default::default()
+            ..self.collection(name).request(Shape::default(), SMALL_INDEX)
         };
         self.client.create(request).await.unwrap();
         let tokens = vec![];

@@ -65,12 +65,6 @@ async fn scan(collection: &Collection, sequence: &Sequence, tokens: u32) {
     collection.client.attend_one(question).await.unwrap();
 }
 
-async fn residence(collection: &Collection) -> wire::ResidenceStats {
-    let name = Some(collection.name.clone());
-    let stats = collection.client.stats(name).await.unwrap();
-    stats.residence.unwrap()
-}
-
 /// What it answers to queries at some positions in every mode, to the bit, and what its K and V are in some places.
 async fn answers(
     collection: &Collection,
@@ -106,7 +100,7 @@ async fn four_times_the_memory_answers_as_from_memory_and_keeps_the_budget() {
         filled(&large, &sequence, TOKENS)
     );
     let expected = answers(&warm, &sequence).await;
-    assert_eq!(residence(&warm).await.evictions, 0);
+    assert_eq!(warm.residence().await.evictions, 0);
     for restarts in 0..2 {
         for (given, expected) in answers(&cold, &sequence).await.iter().zip(&expected) {
             let (mut answer, fetched) = given.clone();
@@ -117,7 +111,7 @@ async fn four_times_the_memory_answers_as_from_memory_and_keeps_the_budget() {
                 (expected.1.k.clone(), expected.1.v.clone())
             );
         }
-        let found = residence(&cold).await;
+        let found = cold.residence().await;
         assert!(found.misses > 0 && found.evictions > 0, "{found:?}");
         assert!(used_bytes(&cold.client).await <= BUDGET);
         // Beside what they count, both have the same: code, stacks, the catalog's tables, messages.
@@ -149,7 +143,7 @@ async fn what_is_pinned_is_in_memory_and_stays() {
     // K and V of what is in segments, at least.
     assert!(whole.pinned && whole.resident_bytes > 4 * MIB, "{whole:?}");
     scan(&other, &sequence, 16_384).await;
-    let now = residence(&pinned).await;
+    let now = pinned.residence().await;
     assert_eq!(
         (now.resident_bytes, now.misses),
         (whole.resident_bytes, whole.misses)
@@ -157,18 +151,18 @@ async fn what_is_pinned_is_in_memory_and_stays() {
     // There is no room for all of the other beside it.
     let refused = place(&other, wire::Placement::Pinned).await;
     assert_refused(refused, ResourceExhausted, "memory.budget");
-    assert!(!residence(&other).await.pinned);
+    assert!(!other.residence().await.pinned);
     place(&pinned, wire::Placement::Demoted).await.unwrap();
-    let left = residence(&pinned).await;
+    let left = pinned.residence().await;
     assert!(!left.pinned && left.resident_bytes < MIB, "{left:?}");
     place(&pinned, wire::Placement::Promoted).await.unwrap();
     assert_eq!(
-        residence(&pinned).await.resident_bytes,
+        pinned.residence().await.resident_bytes,
         whole.resident_bytes
     );
     place(&pinned, wire::Placement::Unpinned).await.unwrap();
     scan(&other, &sequence, 16_384).await;
-    assert!(residence(&pinned).await.evictions > 0);
+    assert!(pinned.residence().await.evictions > 0);
 }
 
 #[tokio::test]

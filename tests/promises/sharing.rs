@@ -57,12 +57,8 @@ async fn answers(
 
 /// Asserts that these are the tokens of a collection, and that it has no more.
 async fn assert_has(collection: &Collection, sequence: &Sequence, tokens: usize) {
-    let described = collection.client.get(collection.name.clone()).await;
-    assert_eq!(described.unwrap().length as usize, tokens);
-    if tokens > 0 {
-        let fetched = collection.fetch(0..tokens as u32).await.unwrap();
-        assert!(sequence.equals(0..tokens, &fetched), "of {tokens} tokens");
-    }
+    assert_eq!(collection.length().await, tokens);
+    collection.assert_has(sequence, tokens).await;
 }
 
 /// The first tokens of one sequence, and then those of another.
@@ -75,13 +71,6 @@ fn spliced(first: &Sequence, at: usize, then: &Sequence) -> Sequence {
         k: splice(&first.k, &then.k),
         v: splice(&first.v, &then.v),
         ..then.clone()
-    }
-}
-
-fn on(client: &Client, collection: &Collection) -> Collection {
-    Collection {
-        client: client.clone(),
-        name: collection.name.clone(),
     }
 }
 
@@ -108,11 +97,11 @@ async fn a_fork_answers_as_its_source_did_at_that_length() {
         }
         daemon.restart();
         let client = daemon.client().await;
-        let source = on(&client, &source);
+        let source = source.on(&client);
         assert_eq!(answers(&source, &sequence, TOKENS as u32).await, whole);
         source.delete().await;
         for (fork, length, expected) in &forks {
-            let fork = on(&client, fork);
+            let fork = fork.on(&client);
             assert_eq!(answers(&fork, &sequence, *length).await, *expected);
             fork.insert(&sequence, *length as usize..TOKENS).await;
             assert_eq!(answers(&fork, &sequence, TOKENS as u32).await, whole);
@@ -155,7 +144,7 @@ async fn a_fork_of_any_durability_has_the_tokens_of_a_source_of_any() {
         daemon.restart();
         let client = daemon.client().await;
         for (fork, truth, durability) in lasting.drain(..) {
-            let fork = on(&client, &fork);
+            let fork = fork.on(&client);
             if durability == wire::Durability::None {
                 assert!(client.get(fork.name).await.is_err());
                 continue;
@@ -209,17 +198,17 @@ async fn what_forks_share_is_on_disk_once_and_counted_once() {
     daemon.restart();
     assert_eq!(disk_used(&daemon).await, [used_by_four, files_of_four]);
     let client = daemon.client().await;
-    on(&client, &first).delete().await;
-    on(&client, &second).delete().await;
-    on(&client, &third).delete().await;
+    first.on(&client).delete().await;
+    second.on(&client).delete().await;
+    third.on(&client).delete().await;
     assert_eq!(disk_used(&daemon).await, [used, files]);
-    let source = on(&client, &source);
+    let source = source.on(&client);
     let last = source.fork(None).await;
     source.delete().await;
     let [used, files] = disk_used(&daemon).await;
     daemon.restart();
     assert_eq!(disk_used(&daemon).await, [used, files]);
-    on(&daemon.client().await, &last).delete().await;
+    last.on(&daemon.client().await).delete().await;
     assert_eq!(disk_used(&daemon).await, [0, 0]);
 }
 
@@ -244,7 +233,7 @@ async fn forks_of_forks_live_when_what_they_came_from_is_gone() {
             next.settle().await;
             daemon.restart();
         }
-        fork = on(&daemon.client().await, &next);
+        fork = next.on(&daemon.client().await);
         assert_has(&fork, &truth, TOKENS).await;
     }
     fork.delete().await;
@@ -368,7 +357,7 @@ async fn a_kill_among_many_forks_leaves_each_whole_and_no_file_that_nobody_names
         let alive = Arc::new(Mutex::new(vec![]));
         let mut tasks = JoinSet::new();
         for task in 0..3 {
-            let source = on(&client, &source);
+            let source = source.on(&client);
             tasks.spawn(fork_on(
                 source,
                 Arc::clone(&alive),
@@ -394,9 +383,9 @@ async fn a_kill_among_many_forks_leaves_each_whole_and_no_file_that_nobody_names
             assert_has(&fork, &sequence, found.length as usize).await;
             fork.delete().await;
         }
-        assert_has(&on(&client, &source), &sequence, TOKENS).await;
+        assert_has(&source.on(&client), &sequence, TOKENS).await;
     }
-    on(&daemon.client().await, &source).delete().await;
+    source.on(&daemon.client().await).delete().await;
     daemon.restart();
     assert_eq!(daemon.collection_files().len(), 0);
 }
@@ -473,26 +462,21 @@ async fn the_same_prefix_is_on_disk_once_within_a_namespace_and_again_in_another
     daemon.restart();
     assert_eq!(disk_used(&daemon).await, used);
     let client = daemon.client().await;
-    let [one, same, half, theirs] = [one, same, half, theirs].map(|one| on(&client, &one));
+    let [one, same, half, theirs] = [one, same, half, theirs].map(|one| one.on(&client));
     assert_eq!(told(&one, &same, &half, &theirs).await, before);
     // Whoever wrote a file first goes first.
     one.delete().await;
     daemon.restart();
     let client = daemon.client().await;
-    assert_has(&on(&client, &same), &sequence, TOKENS).await;
-    assert_has(
-        &on(&client, &half),
-        &spliced(&sequence, 300, &other),
-        TOKENS,
-    )
-    .await;
-    assert!(shared(&on(&client, &same)).await[1] > 0);
-    on(&client, &half).delete().await;
-    assert_eq!(shared(&on(&client, &same)).await[1], 0);
+    assert_has(&same.on(&client), &sequence, TOKENS).await;
+    assert_has(&half.on(&client), &spliced(&sequence, 300, &other), TOKENS).await;
+    assert!(shared(&same.on(&client)).await[1] > 0);
+    half.on(&client).delete().await;
+    assert_eq!(shared(&same.on(&client)).await[1], 0);
     // And what is left is found by its content.
     let again = loaded(&client, "ours", "again", &sequence).await;
     assert!(shared(&again).await[1] > 0);
-    for gone in [&on(&client, &same), &on(&client, &theirs), &again] {
+    for gone in [&same.on(&client), &theirs.on(&client), &again] {
         gone.delete().await;
     }
     assert_eq!(disk_used(&daemon).await, [0, 0]);
