@@ -60,7 +60,8 @@ setup:
 	links cc -x c || missing+=(gcc libc6-dev); \
 	links c++ -x c++ || missing+=(g++); \
 	[ -n "$${LIBCLANG_PATH:-}" ] || ldconfig -p | grep -q 'libclang[-.][0-9s]' || \
-		compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev); \
+		compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || \
+		compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' >/dev/null || missing+=(libclang-dev); \
 	if [ "$(FAISS)" != no ]; then \
 		command -v cmake >/dev/null || missing+=(cmake); \
 		links c++ -x c++ -fopenmp || missing+=(g++); \
