@@ -216,6 +216,15 @@ impl Collection {
         self.stored.as_ref().map_or(0, |stored| stored.used().0)
     }
 
+    /// Memory that building a segment takes at most beside the tokens themselves: K and V in their new order, what is kept
+    /// of them beside, and the copies that threads work on; with a search, the keys in `f32`.
+    pub fn build_bytes(&self) -> u64 {
+        const COPIES: u64 = 3;
+        let geometry = self.geometry();
+        let token = geometry.kv_heads as usize * (geometry.key_bytes() + geometry.value_bytes());
+        COPIES * u64::from(self.parameters().segment_tokens) * token as u64
+    }
+
     /// How it is indexed.
     pub fn parameters(&self) -> &IndexParameters {
         &self.fixed.parameters

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::collection::{Collection, PartEnd, Sealed, Sealing, Workbench};
@@ -55,6 +55,10 @@ struct Shared {
     clock: Clock,
     queue: Mutex<Queue>,
     came: Condvar,
+    /// Told whenever a job has come to an end, whatever came of it.
+    ended: watch::Sender<()>,
+    /// Memory that the largest segment asked for so far takes while it is built.
+    largest_build: AtomicU64,
     stopping: AtomicBool,
     segments: AtomicU64,
     built: AtomicU64,
@@ -130,6 +134,10 @@ impl Background {
 
     /// Has the layer clustered as far as its layout asks, some time.
     pub(super) fn schedule(&self, collection: &Arc<Collection>, layer: LayerId) {
+        let build_bytes = collection.build_bytes();
+        self.shared
+            .largest_build
+            .fetch_max(build_bytes, Ordering::Relaxed);
         self.shared.push(Job::new(collection, layer, None));
     }
 
@@ -148,11 +156,23 @@ impl Background {
 
     /// Has everything that failed for want of room tried again now: there may be some.
     pub(super) fn retry(&self) {
-        let mut queue = self.shared.queue.lock();
-        for (_, job) in std::mem::take(&mut queue.failed) {
-            queue.push(job);
-        }
-        self.shared.came.notify_all();
+        self.shared.retry();
+    }
+
+    /// Is told whenever a job has come to an end.
+    pub(super) fn ended(&self) -> watch::Receiver<()> {
+        self.shared.ended.subscribe()
+    }
+
+    /// Whether segments are being built, or are about to be. What failed for want of room waits, and does not count.
+    pub(super) fn gets_on(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        !(queue.jobs.is_empty() && queue.busy.is_empty())
+    }
+
+    /// Memory to leave free, so that segments can be built.
+    pub(super) fn build_bytes(&self) -> u64 {
+        self.shared.largest_build.load(Ordering::Relaxed)
     }
 
     pub(super) fn size(&self) -> ClusteringSize {
@@ -210,6 +230,8 @@ impl Shared {
             clock,
             queue: Mutex::default(),
             came: Condvar::new(),
+            ended: watch::Sender::default(),
+            largest_build: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             segments: AtomicU64::new(last_segment),
             built: AtomicU64::new(0),
@@ -223,6 +245,14 @@ impl Shared {
         let mut queue = self.queue.lock();
         queue.push(job);
         self.came.notify_one();
+    }
+
+    fn retry(&self) {
+        let mut queue = self.queue.lock();
+        for (_, job) in std::mem::take(&mut queue.failed) {
+            queue.push(job);
+        }
+        self.came.notify_all();
     }
 
     fn work(&self) {
@@ -321,6 +351,8 @@ impl Shared {
             Ok(Sealed::Built { range, merged }) => {
                 self.built.fetch_add(1, Ordering::Relaxed);
                 self.merged.fetch_add(merged as u64, Ordering::Relaxed);
+                // Its tail has left room for others.
+                self.retry();
                 tracing::debug!(collection = %collection.name(), layer = %job.layer, %range, merged, "segment sealed");
                 self.again(job);
             }
@@ -355,6 +387,7 @@ impl Shared {
         self.queue.lock().busy.remove(&job.key);
         // Another job of the layer may have waited for that.
         self.came.notify_one();
+        self.ended.send_replace(());
     }
 
     /// The same, and there may be more to do.
@@ -370,6 +403,8 @@ impl Shared {
         queue.busy.remove(&job.key);
         queue.push(next);
         self.came.notify_one();
+        drop(queue);
+        self.ended.send_replace(());
     }
 }
 

@@ -3,11 +3,12 @@
 //!
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
-//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `audits.rs`, `recovery.rs` and
-//! `retention.rs`.
+//! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
+//! `recovery.rs` and `retention.rs`.
 
 mod audits;
 pub mod background;
+mod backpressure;
 pub mod batch;
 mod pool;
 mod recovery;

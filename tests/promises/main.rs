@@ -11,6 +11,7 @@ mod harness;
 
 mod accuracy;
 mod audit;
+mod backpressure;
 mod bad_input;
 mod concurrency;
 mod disk;

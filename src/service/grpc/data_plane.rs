@@ -35,6 +35,15 @@ impl DataPlane {
         Room::new(self.max_message_bytes, entries)
     }
 
+    /// Waits until clustering has left room for new K and V.
+    async fn wait_for_room<'a>(&self, tensors: impl Iterator<Item = Option<&'a v1::Tensor>>) {
+        let bytes = tensors.flatten().map(|tensor| tensor.data.len() as u64);
+        let bytes = bytes.sum();
+        if bytes > 0 {
+            self.engine.wait_for_room(bytes).await;
+        }
+    }
+
     /// Runs a batch on the compute pool.
     async fn batch<M: Send + 'static, R: Send + 'static>(
         &self,
@@ -206,18 +215,21 @@ impl DataService for DataPlane {
         &self,
         request: Request<v1::InsertRequest>,
     ) -> Result<Response<v1::InsertResponse>, Status> {
-        let results = self.batch(
-            "entries",
-            request.into_inner().entries,
-            |engine, entries| {
-                results!(
-                    insert(engine, entries),
-                    InsertResult,
-                    insert_result,
-                    wire::inserted
-                )
-            },
-        );
+        let entries = request.into_inner().entries;
+        self.wait_for_room(
+            entries
+                .iter()
+                .flat_map(|entry| [entry.k.as_ref(), entry.v.as_ref()]),
+        )
+        .await;
+        let results = self.batch("entries", entries, |engine, entries| {
+            results!(
+                insert(engine, entries),
+                InsertResult,
+                insert_result,
+                wire::inserted
+            )
+        });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::InsertResponse {
             results,
@@ -238,6 +250,12 @@ impl DataService for DataPlane {
         while let Some(message) = messages.next().await {
             let entries = message?.entries;
             let tokens = entries.iter().map(tokens_of).collect::<Vec<_>>();
+            self.wait_for_room(
+                entries
+                    .iter()
+                    .flat_map(|entry| [entry.k.as_ref(), entry.v.as_ref()]),
+            )
+            .await;
             let answers = self.batch("entries", entries, insert).await?;
             for (answer, tokens) in answers.into_iter().zip(tokens) {
                 count(&mut response, answer, tokens);
@@ -319,6 +337,9 @@ impl DataService for DataPlane {
         request: Request<v1::AttendRequest>,
     ) -> Result<Response<v1::AttendResponse>, Status> {
         let entries = request.into_inner().entries;
+        let inserts = entries.iter().filter_map(|entry| entry.insert.as_ref());
+        self.wait_for_room(inserts.flat_map(|step| [step.k.as_ref(), step.v.as_ref()]))
+            .await;
         let room = self.room(entries.len());
         let results = self.batch("entries", entries, move |engine, entries| {
             let answers = attend(engine, entries, room);

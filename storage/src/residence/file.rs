@@ -53,8 +53,10 @@ pub(crate) struct PagedFile {
     windows: Box<[Window]>,
     /// Of whoever has blocks come or leave.
     turn: Mutex<()>,
-    /// Blocks that are in memory.
-    resident: AtomicU64,
+    /// Blocks that are in memory and may leave.
+    paged: AtomicU64,
+    /// Blocks that never leave.
+    kept: AtomicU64,
     tenant: Arc<Tenant>,
     residence: Residence,
 }
@@ -92,7 +94,8 @@ impl PagedFile {
             block_bytes,
             windows: (0..windows).map(|_| Window::default()).collect(),
             turn: Mutex::new(()),
-            resident: AtomicU64::new(0),
+            paged: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             tenant: Arc::clone(&home.tenant),
             residence: home.residence.clone(),
         });
@@ -102,9 +105,12 @@ impl PagedFile {
         // It must be read, whether there is room or not: what is in it was acknowledged.
         let room = home.residence.make_room(file.bytes_of(&parts));
         file.bring(&parts, room)?;
-        for part in parts {
+        for part in &parts {
             file.windows[part.window].keep(part.blocks);
         }
+        let kept = count(&parts);
+        file.uncount(kept);
+        file.kept.store(kept, Ordering::Relaxed);
         home.residence.register(&file);
         Ok(file)
     }
@@ -303,8 +309,12 @@ impl PagedFile {
             .map(|part| self.windows[part.window].arrive(part.blocks).count_ones());
         let came = arrived.map(u64::from).sum::<u64>();
         self.forget_absent_beside(&runs);
-        self.resident.fetch_add(came, Ordering::Relaxed);
+        self.paged.fetch_add(came, Ordering::Relaxed);
         let bytes = Bytes(came * self.block_bytes as u64);
+        self.residence
+            .shared
+            .paged
+            .fetch_add(bytes.0, Ordering::Relaxed);
         self.tenant.resident.fetch_add(bytes.0, Ordering::Relaxed);
         // Another reader may have brought some of them meanwhile: those are paid for.
         room.keep(bytes);
@@ -333,12 +343,23 @@ impl PagedFile {
         for run in self.runs(leaving) {
             self.mapping.forget(run);
         }
-        self.give_back(count(leaving));
+        let blocks = count(leaving);
+        self.uncount(blocks);
+        self.give_back(blocks);
+    }
+
+    /// So many blocks do not count as paged any more.
+    fn uncount(&self, blocks: u64) {
+        let bytes = blocks * self.block_bytes as u64;
+        self.paged.fetch_sub(blocks, Ordering::Relaxed);
+        self.residence
+            .shared
+            .paged
+            .fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn give_back(&self, blocks: u64) {
         let bytes = blocks * self.block_bytes as u64;
-        self.resident.fetch_sub(blocks, Ordering::Relaxed);
         self.tenant.resident.fetch_sub(bytes, Ordering::Relaxed);
         self.residence.budget().give_back(Bytes(bytes));
     }
@@ -353,7 +374,9 @@ fn count(parts: &[Part]) -> u64 {
 
 impl Drop for PagedFile {
     fn drop(&mut self) {
-        self.give_back(self.resident.load(Ordering::Relaxed));
+        let paged = self.paged.load(Ordering::Relaxed);
+        self.uncount(paged);
+        self.give_back(paged + self.kept.load(Ordering::Relaxed));
     }
 }
 
@@ -603,6 +626,7 @@ mod tests {
                 }
                 prop_assert_eq!(fixture.mapped(), fixture.used());
                 prop_assert_eq!(fixture.home.traffic().resident_bytes, fixture.budget.used().0);
+                prop_assert_eq!(fixture.file.residence.staying(), Bytes::from(2 * block()));
             }
             held.clear();
             prop_assert!(fixture.used() <= room);

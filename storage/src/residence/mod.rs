@@ -29,6 +29,7 @@ mod mapping;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use file::PagedFile;
 pub use file::{Hold, Patience, ResidenceError};
@@ -49,6 +50,8 @@ pub struct Residence {
 struct Shared {
     budget: Budget,
     clock: Clock,
+    /// Bytes of blocks that are in memory and may leave, those of pinned files included.
+    paged: AtomicU64,
     /// What a thread does for a moment while the disk reads for it.
     idle: fn(),
 }
@@ -60,6 +63,7 @@ impl Residence {
         let shared = Arc::new(Shared {
             budget: budget.clone(),
             clock: Clock::default(),
+            paged: AtomicU64::new(0),
             idle,
         });
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&shared) as Arc<dyn Reclaim>;
@@ -70,6 +74,12 @@ impl Residence {
     /// What it counts in.
     pub fn budget(&self) -> &Budget {
         &self.shared.budget
+    }
+
+    /// What of the budget is used and could not be had by making blocks leave.
+    pub fn staying(&self) -> Bytes {
+        let paged = self.shared.paged.load(Ordering::Relaxed);
+        Bytes(self.shared.budget.used().0.saturating_sub(paged))
     }
 
     fn register(&self, file: &Arc<PagedFile>) {
