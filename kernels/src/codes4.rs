@@ -20,6 +20,8 @@ use crate::tensor::{Queries, ShapeError, expect_area, expect_equal};
 
 /// What a code is counted from: between the 16 levels.
 pub(crate) const MIDDLE: f32 = 7.5;
+/// Of a row, the largest that is a number in 16 bits: a row that would need a larger one is cut.
+pub(crate) const LARGEST_SCALE: f32 = 65504.0;
 
 /// Rows of codes, a scale a row, and one profile for all.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +83,8 @@ impl<'a> Codes4<'a> {
         self.profile
     }
 
-    pub(crate) fn scales(&self) -> &'a [f16] {
+    /// One a row.
+    pub fn scales(&self) -> &'a [f16] {
         self.scales
     }
 
@@ -132,7 +135,7 @@ impl<'a> Codes4<'a> {
         let largest = pairs().fold(0.0_f32, |largest, (x, inverse)| {
             largest.max((x * inverse).abs())
         });
-        let scale = f16::from_f32(largest / MIDDLE);
+        let scale = f16::from_f32((largest / MIDDLE).min(LARGEST_SCALE));
         let step = scale.to_f32();
         let of_step = if step > 0.0 { step.recip() } else { 0.0 };
         // Truncation is the floor of what is not negative, and needs no call.
@@ -255,6 +258,18 @@ mod tests {
                 assert!((x - out).abs() <= 0.51 * step, "dim {dim}: {x} {out}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_far_outside_its_profile_has_a_finite_scale() {
+        let mut codes = vec![0; Codes4::code_bytes(2)];
+        let profile = [1e-9, 1.0];
+        let inverse = profile.map(f32::recip);
+        let scales = [Codes4::encode(&[3.0, 2.0], &inverse, &mut codes).unwrap()];
+        let mut out = [f32::NAN; 2];
+        let view = Codes4::new(&codes, &scales, &profile).unwrap();
+        view.decode(0, &mut out).unwrap();
+        assert!(out.iter().all(|x| x.is_finite()), "{out:?}");
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl<'a> Codes8<'a> {
         self.base
     }
 
-    pub(crate) fn scales(&self) -> &'a [f32] {
+    /// One a row.
+    pub fn scales(&self) -> &'a [f32] {
         self.scales
     }
 

@@ -5,7 +5,7 @@
 use half::f16;
 
 use super::lanes::{Element, LANES, Simd, Task};
-use crate::codes4::{Codes4, MIDDLE};
+use crate::codes4::{Codes4, LARGEST_SCALE, MIDDLE};
 use crate::tensor::{Elements, Matrix, ShapeError, expect_area, expect_equal};
 
 /// Some rows of a matrix, each less a base.
@@ -186,7 +186,7 @@ impl Encode<'_> {
                 largest = simd.max(largest, simd.max(x, simd.sub(simd.splat(0.0), x)));
                 at += LANES;
             }
-            *scale = f16::from_f32(simd.largest(largest) / MIDDLE);
+            *scale = f16::from_f32((simd.largest(largest) / MIDDLE).min(LARGEST_SCALE));
             let step = scale.to_f32();
             let of_step = simd.splat(if step > 0.0 { step.recip() } else { 0.0 });
             for (vector, to) in codes.as_chunks_mut().0.iter_mut().enumerate() {

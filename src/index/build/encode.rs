@@ -100,7 +100,8 @@ impl Encoded {
         let (dim, bytes) = (vectors.cols(), Codes4::code_bytes(vectors.cols()));
         let kept = &mut self.summary;
         let inverse = |deviation: &f32| {
-            if *deviation > 0.0 {
+            // One over a smaller one may be no number.
+            if deviation.is_normal() {
                 deviation.recip()
             } else {
                 0.0

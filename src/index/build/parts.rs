@@ -240,7 +240,12 @@ fn put_summaries(
 /// Spreads as a share of the profile's: the variance of `a.k` is then `spread sum (a_d profile_d)^2`.
 fn relative_spreads(keys: &Summary) -> Vec<f32> {
     let square: f32 = keys.profile.iter().map(|x| x * x).sum();
-    let inverse = if square > 0.0 { square.recip() } else { 0.0 };
+    // One over a smaller one may be no number.
+    let inverse = if square.is_normal() {
+        square.recip()
+    } else {
+        0.0
+    };
     keys.spreads.iter().map(|spread| spread * inverse).collect()
 }
 
