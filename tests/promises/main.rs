@@ -23,6 +23,7 @@ mod isolation;
 mod kinds;
 mod lifecycle;
 mod merging;
+mod reported;
 mod residence;
 mod same_collection;
 mod services;

@@ -16,18 +16,22 @@ use crate::{Address, ClientError, wire};
 pub struct ConnectOptions {
     /// For the connection to stand.
     pub connect_timeout: Duration,
-    /// For each call, from its start to its answer. None: as long as it takes.
+    /// For each call, from its start to its answer. None: as long as it takes, but for a daemon that is silent.
     pub deadline: Option<Duration>,
+    /// How long a daemon that is asked whether it is there may be silent while a call waits, before the connection is given up
+    /// as lost. It is asked as often. A daemon that computes is not silent.
+    pub silence: Duration,
     /// Largest answer that is accepted. How large a request may be is the daemon's to say.
     pub message_bytes: usize,
 }
 
 impl Default for ConnectOptions {
-    /// 5 s to connect, no deadline, 64 MiB.
+    /// 5 s to connect, no deadline, 20 s of silence, 64 MiB.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
             deadline: None,
+            silence: Duration::from_secs(20),
             message_bytes: 64 << 20,
         }
     }
@@ -38,7 +42,7 @@ impl Default for ConnectOptions {
 pub struct Client {
     pub(crate) collections: CollectionsServiceClient<Channel>,
     pub(crate) data: DataServiceClient<Channel>,
-    admin: AdminServiceClient<Channel>,
+    pub(crate) admin: AdminServiceClient<Channel>,
     options: ConnectOptions,
 }
 
@@ -65,7 +69,9 @@ impl Client {
         };
         let endpoint = Endpoint::from_shared(address.to_string())
             .map_err(|error| refuse(innermost(&error)))?
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(options.silence)
+            .keep_alive_timeout(options.silence);
         // Endpoint's own connect_timeout does not cover the HTTP/2 handshake.
         let channel = tokio::time::timeout(options.connect_timeout, endpoint.connect())
             .await
