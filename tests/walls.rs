@@ -99,6 +99,7 @@ const OUTSIDE: [Outside; 9] = [
             "index/build",
             "index/schema",
             "index/segment",
+            "index/verify",
             "main",
         ],
     },

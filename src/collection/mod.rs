@@ -28,6 +28,7 @@ mod seal;
 mod search;
 mod steady;
 mod truncate;
+mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +49,7 @@ pub use self::layer::{Layer, LayerSize, Snapshot};
 pub use self::persist::on_disk;
 pub use self::residence::{Placement, Traffic};
 pub use self::seal::{PartEnd, Sealed, Sealing, Workbench};
+pub use self::verify::{Finding, Report};
 use crate::index::build::Builder;
 use crate::index::schema;
 use crate::model::{
@@ -147,6 +149,22 @@ impl Collection {
     pub fn retained(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
+    }
+
+    /// The same after it was found damaged: none of its tokens is there, and it answers with the reason.
+    #[must_use]
+    pub fn refused(&self, error: &Error) -> Self {
+        let message = format!("collection {} is not served: {error}", self.name);
+        Self {
+            name: self.name.clone(),
+            generation: self.generation,
+            fixed: Arc::clone(&self.fixed),
+            layers: vec![],
+            stored: self.stored.clone(),
+            retention: self.retention,
+            used_at: AtomicU64::new(self.used_at.load(Ordering::Relaxed)),
+            refusal: Some(Error::new(error.kind(), message)),
+        }
     }
 
     /// Removes what is on disk of it; from then on nothing is stored in it.

@@ -1,7 +1,6 @@
 //! What is stored of a collection beside its tokens: its name, geometry and parameters, as JSON with a version.
 
 use serde::{Deserialize, Serialize};
-use wavekv_storage::store::FoundCollection;
 
 use crate::model::{
     CollectionName, Dtype, Error, ErrorKind, Geometry, IndexKind, IndexParameters, LayerKind,
@@ -97,19 +96,18 @@ pub fn encode(
     serde_json::to_vec(&record).map_err(Error::internal)
 }
 
-/// What a record says.
+/// What the record of the collection with this label says.
 ///
 /// # Errors
 /// `DataLoss` naming the collection, when it is no record or a newer build's.
-pub(super) fn decode(found: &FoundCollection) -> Result<Recorded, Error> {
-    let label = found.stored.name();
+pub(super) fn decode(label: &str, record: &[u8]) -> Result<Recorded, Error> {
     let refuse = |why: String| {
         let message = format!("the record of collection {label} in the catalog {why}");
         Error::new(ErrorKind::DataLoss, message)
     };
     let damaged = |why: &dyn std::fmt::Display| refuse(format!("is not as it was written: {why}"));
     let record: serde_json::Value =
-        serde_json::from_slice(&found.record).map_err(|error| damaged(&error))?;
+        serde_json::from_slice(record).map_err(|error| damaged(&error))?;
     match record.get("version").and_then(serde_json::Value::as_u64) {
         Some(version) if version > u64::from(VERSION) => {
             return Err(refuse(format!(
@@ -177,19 +175,10 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use wavekv_storage::store::{Durability, Store};
-    use wavekv_storage::{Budget, Bytes, DataDir, Residence};
-
     use super::*;
 
-    fn decoded(record: Vec<u8>) -> Result<Recorded, Error> {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(folder.path().join("data")).unwrap();
-        let residence = Residence::new(&Budget::new(Bytes(1 << 20)), std::thread::yield_now);
-        let store = Store::open(&dir, residence).unwrap();
-        let stored = store.create(1, "default/a", Durability::Process, vec![]);
-        let stored = stored.unwrap();
-        decode(&FoundCollection { record, stored })
+    fn decoded(record: &[u8]) -> Result<Recorded, Error> {
+        decode("default/a", record)
     }
 
     #[test]
@@ -211,7 +200,7 @@ mod tests {
         };
         let retention = Retention::new(77, true).unwrap();
         let record = encode(&name, &geometry, &parameters, retention).unwrap();
-        let back = decoded(record.clone()).unwrap();
+        let back = decoded(&record).unwrap();
         assert_eq!(
             (back.name, back.geometry, back.parameters, back.retention),
             (name, geometry, parameters, retention)
@@ -219,18 +208,14 @@ mod tests {
 
         let text = String::from_utf8(record.clone()).unwrap();
         let (without, _) = text.split_once(",\"ttl_seconds\"").unwrap();
-        let earlier = decoded(format!("{without}}}").into_bytes()).unwrap();
+        let earlier = decoded(format!("{without}}}").as_bytes()).unwrap();
         assert_eq!(earlier.retention, Retention::default());
         let newer = text.replace("\"version\":1", "\"version\":2");
-        let refused = decoded(newer.into_bytes()).unwrap_err();
+        let refused = decoded(newer.as_bytes()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DataLoss);
         assert!(refused.message().contains("version 2: expected at most 1"));
-        for damaged in [
-            &record[1..],
-            b"{}",
-            &text.replace("f16", "f17").into_bytes(),
-        ] {
-            let refused = decoded(damaged.to_vec()).unwrap_err();
+        for damaged in [&record[1..], b"{}", text.replace("f16", "f17").as_bytes()] {
+            let refused = decoded(damaged).unwrap_err();
             assert!(refused.message().contains("default/a"), "{refused}");
         }
     }

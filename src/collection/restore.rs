@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wavekv_kernels::Kernels;
 use wavekv_storage::Budget;
-use wavekv_storage::store::{FoundCollection, FoundSegment, Run, StoredLayer};
+use wavekv_storage::store::{FoundCollection, FoundSegment, Run, StoredCollection, StoredLayer};
 
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::record::{self, Recorded};
@@ -17,41 +17,68 @@ use crate::collection::{Collection, Fixed};
 use crate::index::build::Builder;
 use crate::index::{Layout, Segment, kinds, schema};
 use crate::model::{
-    Error, ErrorKind, Generation, LayerId, LayerKind, NewTokens, SegmentId, TokenRange,
+    CollectionName, Error, ErrorKind, Generation, Geometry, IndexParameters, LayerId, LayerKind,
+    NewTokens, Retention, SegmentId, TokenRange,
 };
 
+/// Where a collection is found of which not even the namespace is known.
+const LOST: &str = "lost";
+
 impl Collection {
-    /// The collection without any of its tokens: [`Collection::restored`] brings them.
+    /// The collection without any of its tokens: [`Collection::restored`] brings them. One whose record is damaged or a newer
+    /// build's is refused; where that hides its name, it has one made of its generation, in the namespace `lost`.
     ///
     /// # Errors
-    /// `DataLoss` when its record is damaged or a newer build's.
+    /// `Internal` when its geometry has no schema.
     pub fn found(found: FoundCollection, kernels: Kernels, budget: Budget) -> Result<Self, Error> {
+        let FoundCollection { record, stored } = found;
+        let generation = Generation(stored.generation());
+        let recorded = record
+            .map_err(Error::from)
+            .and_then(|record| record::decode(stored.name(), &record));
+        let (recorded, refusal) = match recorded {
+            Ok(recorded) => (recorded, None),
+            Err(error) => (unrecorded(&stored)?, Some(error)),
+        };
         let Recorded {
             name,
             geometry,
             parameters,
             retention,
-        } = record::decode(&found)?;
-        let generation = Generation(found.stored.generation());
-        let stored = Some(found.stored);
+        } = recorded;
+        let stored = Some(stored);
         let collection = Self::new(
             name, generation, geometry, parameters, kernels, budget, stored,
         )?;
-        Ok(collection.retained(retention))
+        let collection = collection.retained(retention);
+        Ok(match refusal {
+            Some(error) => collection.refused(&error),
+            None => collection,
+        })
+    }
+
+    /// The same under the name that one has whose name is not known.
+    ///
+    /// # Errors
+    /// Never: it is a name.
+    pub fn renamed_lost(mut self) -> Result<Self, Error> {
+        self.name = lost_name(self.generation)?;
+        Ok(self)
     }
 
     /// The collection with its tokens, or with the reason why it cannot have them.
     #[must_use]
     pub fn restored(mut self) -> Self {
-        match self.restored_layers() {
-            Ok(layers) => self.layers = layers,
-            Err(error) => {
-                let message = format!("collection {} is not served: {error}", self.name);
-                self.layers.clear();
-                self.refusal = Some(Error::new(error.kind(), message));
-            }
+        if self.refusal.is_some() {
+            return self;
         }
-        self
+        match self.restored_layers() {
+            Ok(layers) => {
+                self.layers = layers;
+                self
+            }
+            Err(error) => self.refused(&error),
+        }
     }
 
     fn restored_layers(&self) -> Result<Vec<Layer>, Error> {
@@ -66,6 +93,24 @@ impl Collection {
         });
         layers.collect()
     }
+}
+
+/// What is told of a collection whose record is not.
+fn unrecorded(stored: &StoredCollection) -> Result<Recorded, Error> {
+    let label = stored.name().split_once('/');
+    let name = label.and_then(|(namespace, name)| CollectionName::new(namespace, name).ok());
+    let lost = || lost_name(Generation(stored.generation()));
+    Ok(Recorded {
+        name: name.map_or_else(lost, Ok)?,
+        geometry: Geometry::unknown(),
+        parameters: IndexParameters::DEFAULT,
+        retention: Retention::default(),
+    })
+}
+
+fn lost_name(generation: Generation) -> Result<CollectionName, Error> {
+    let name = format!("generation-{generation}");
+    CollectionName::new(LOST, &name).map_err(Error::internal)
 }
 
 impl Layer {

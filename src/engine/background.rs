@@ -462,11 +462,11 @@ impl Queue {
 }
 
 /// Of this thread alone: Linux has a priority for each.
-fn lower_priority() {
+pub(super) fn lower_priority() {
     let lowered = rustix::process::getpriority_process(None)
         .and_then(|now| rustix::process::setpriority_process(None, (now + NICE).min(LOWEST)));
     if let Err(error) = lowered {
-        tracing::warn!(%error, "clustering threads keep the priority of the others");
+        tracing::warn!(%error, "background threads keep the priority of the others");
     }
 }
 

@@ -4,7 +4,7 @@
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs` and `retention.rs`.
+//! `recovery.rs`, `retention.rs` and [`verify`].
 
 mod audits;
 pub mod background;
@@ -16,6 +16,7 @@ mod registry;
 mod retention;
 mod sharing;
 pub mod sizes;
+pub mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,7 @@ pub use self::pool::while_the_disk_reads;
 use self::recovery::Recovery;
 use self::registry::Registry;
 use self::retention::Deleted;
+use self::verify::Verifications;
 use crate::clock::Clock;
 use crate::collection::{Collection, Fork, on_disk, record};
 use crate::index::audit::Seed;
@@ -76,6 +78,7 @@ pub struct Engine {
     background: Background,
     audits: Audits,
     deleted: Deleted,
+    verifications: Verifications,
 }
 
 impl Engine {
@@ -83,7 +86,7 @@ impl Engine {
     /// of all of them count in the budget that the store's files do. Its threads run until it is dropped.
     ///
     /// # Errors
-    /// `DataLoss` when a collection's record is damaged or a newer build's; `Internal` when the system gives no threads.
+    /// `DataLoss` when the catalog cannot be read; `Internal` when the system gives no threads.
     pub fn start(
         settings: EngineSettings,
         boot_epoch: BootEpoch,
@@ -106,6 +109,7 @@ impl Engine {
             background: Background::start(settings.background_threads, boot_epoch.0 << 32, clock)?,
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
             deleted: Deleted::default(),
+            verifications: Verifications::default(),
             settings,
         });
         let whose = Arc::downgrade(&engine);

@@ -26,16 +26,29 @@ pub(super) struct Recovery {
 
 impl Recovery {
     /// Reads the records; no tokens are looked at. Of two collections of one name the later was never acknowledged: the
-    /// daemon ended while it found that the name was taken.
+    /// daemon ended while it found that the name was taken. One whose record cannot be had is refused, and the others go on.
     pub(super) fn of(store: &Store, kernels: Kernels, budget: &Budget) -> Result<Self, Error> {
         let mut found: BTreeMap<CollectionName, Collection> = BTreeMap::new();
         for record in store.collections()? {
-            let collection = Collection::found(record, kernels, budget.clone())?;
-            if let Some(first) = found.get(collection.name()) {
-                let (name, first) = (first.name(), first.generation());
-                tracing::warn!(%name, %first, second = %collection.generation(), "a name twice: the second is removed");
-                collection.delete_stored()?;
-            } else {
+            let next = Collection::found(record, kernels, budget.clone())?;
+            let (next, lost) = match found.remove(next.name()) {
+                None => (next, None),
+                // Which of the two was acknowledged nobody knows.
+                Some(first) if next.refusal().is_some() => (first, Some(next)),
+                Some(first) if first.refusal().is_some() => (next, Some(first)),
+                Some(first) => {
+                    let (name, generation) = (first.name(), first.generation());
+                    tracing::warn!(%name, first = %generation, second = %next.generation(), "a name twice: the second is removed");
+                    next.delete_stored()?;
+                    (first, None)
+                }
+            };
+            for collection in lost
+                .map(Collection::renamed_lost)
+                .transpose()?
+                .into_iter()
+                .chain([next])
+            {
                 found.insert(collection.name().clone(), collection);
             }
         }
@@ -90,5 +103,74 @@ impl Engine {
         });
         let refused = refused.into_inner();
         tracing::info!(collections = all, refused, took = ?self.clock.uptime().saturating_sub(began), "opened");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wavekv_kernels::Dtype;
+    use wavekv_storage::store::Durability;
+    use wavekv_storage::{Bytes, DataDir, Residence};
+
+    use super::*;
+    use crate::collection::record;
+    use crate::model::{ErrorKind, Geometry, IndexParameters, LayerKind, Retention};
+
+    #[test]
+    fn a_record_that_is_damaged_costs_its_collection_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path().join("data")).unwrap();
+        let budget = Budget::new(Bytes(1 << 20));
+        let residence = Residence::new(&budget, std::thread::yield_now);
+        let store = Store::open(&dir, residence).unwrap();
+        let geometry = Geometry {
+            layers: vec![LayerKind::Full],
+            dtype: Dtype::F32,
+            ..Geometry::unknown()
+        };
+        let parameters = IndexParameters::DEFAULT;
+        let name = |name| CollectionName::new("ns", name).unwrap();
+        let sound =
+            record::encode(&name("b"), &geometry, &parameters, Retention::default()).unwrap();
+        let newer = String::from_utf8(sound.clone())
+            .unwrap()
+            .replace("\"version\":1", "\"version\":9");
+        let records = [
+            ("ns/a", b"{".to_vec()),
+            ("ns/b", sound),
+            // The same name, as far as it is known, before and after the other.
+            ("ns/b", newer.into_bytes()),
+            ("no name", vec![]),
+        ];
+        for (generation, (label, record)) in (1..).zip(records) {
+            drop(
+                store
+                    .create(generation, label, Durability::Process, record)
+                    .unwrap(),
+            );
+        }
+        let recovery = Recovery::of(&store, Kernels::detect(), &budget).unwrap();
+        let found = recovery.found.into_inner();
+        let seen: Vec<(String, u64, Option<ErrorKind>)> = found
+            .iter()
+            .map(|one| {
+                (
+                    one.name().to_string(),
+                    one.generation().0,
+                    one.refusal().map(Error::kind),
+                )
+            })
+            .collect();
+        let lost = Some(ErrorKind::DataLoss);
+        let expected = [
+            ("lost/generation-3", 3, lost),
+            ("lost/generation-4", 4, lost),
+            ("ns/a", 1, lost),
+            ("ns/b", 2, None),
+        ];
+        let expected = expected.map(|(name, generation, kind)| (name.to_owned(), generation, kind));
+        assert_eq!(seen, expected);
+        let newer = found[0].refusal().unwrap().message().to_owned();
+        assert!(newer.contains("version 9: expected at most 1"), "{newer}");
     }
 }

@@ -43,6 +43,16 @@ impl Registry {
         self.collections.write().insert(name, collection);
     }
 
+    /// Puts a collection in the place of itself, if it has not been deleted.
+    pub(super) fn replace(&self, collection: Arc<Collection>) {
+        let mut collections = self.collections.write();
+        if let Some(now) = collections.get_mut(collection.name())
+            && now.generation() == collection.generation()
+        {
+            *now = collection;
+        }
+    }
+
     fn check_room(
         most: usize,
         collections: &BTreeMap<CollectionName, Arc<Collection>>,

@@ -8,7 +8,8 @@
 //! Start reading at [`segment`] (what is known of sealed tokens), then [`survey`] (a query meets the meta index),
 //! [`select`] (what is chosen to be read), [`middle`] (what its codes say), [`estimate`] (the estimation zone),
 //! [`error_estimate`] (how good that is believed to be) and [`audit`] (how good it is).
-//! [`build`] makes segments, [`layout`] says where they begin and end, and [`schema`] what their columns mean.
+//! [`build`] makes segments, [`layout`] says where they begin and end, [`schema`] what their columns mean, and [`verify`]
+//! what must hold of them.
 
 pub mod audit;
 pub mod build;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod segment;
 pub mod select;
 pub mod survey;
+pub mod verify;
 pub mod zones;
 
 pub use layout::Layout;

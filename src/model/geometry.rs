@@ -49,6 +49,25 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// That of a collection of which nobody knows it: the only one without layers.
+    pub fn unknown() -> Self {
+        Self {
+            fingerprint: String::new(),
+            layers: vec![],
+            q_heads: 1,
+            kv_heads: 1,
+            head_dim: *limits::HEAD_DIM.start(),
+            value_dim: *limits::HEAD_DIM.start(),
+            dtype: Dtype::Bf16,
+            scale: 1.0,
+        }
+    }
+
+    /// Whether it is a collection's.
+    pub fn is_known(&self) -> bool {
+        !self.layers.is_empty()
+    }
+
     /// This geometry when all of it is within the limits.
     ///
     /// # Errors

@@ -141,6 +141,7 @@ impl Server {
             // Whatever is not opened by then is opened at the next start.
             let _ = tokio::time::timeout(self.settings.shutdown_grace, opening).await;
         }
+        engine.stop_verifying();
         tracing::info!(grace = ?self.settings.shutdown_grace, "stopping: calls in progress may finish");
         set_not_serving(&health).await;
         stopping.send_replace(true);

@@ -8,9 +8,51 @@ use crate::collection::{
     Traffic,
 };
 use crate::engine::batch::Clustered;
+use crate::engine::verify::Told;
 use crate::model::{
-    Audit, ClusterAddress, Dtype, Durability, Geometry, IndexKind, LayerKind, Partial, TokenRange,
+    Audit, ClusterAddress, CollectionName, Dtype, Durability, Generation, Geometry, IndexKind,
+    LayerKind, Partial, TokenRange,
 };
+
+/// A collection by its full name.
+pub(super) fn named(name: &CollectionName, generation: Option<Generation>) -> v1::CollectionRef {
+    v1::CollectionRef {
+        namespace: name.namespace().to_owned(),
+        name: name.name().to_owned(),
+        generation: generation.map(|generation| generation.0),
+    }
+}
+
+/// A word of a verification.
+pub(super) fn verified(boot_epoch: u64, told: Told) -> v1::VerifyResponse {
+    let told = match told {
+        Told::Progress(progress) => v1::verify_response::Told::Progress(v1::VerifyProgress {
+            collection: progress.collection.map(|name| named(&name, None)),
+            collections_done: progress.collections,
+            collections: progress.all_collections,
+            bytes_done: progress.bytes,
+            bytes: progress.all_bytes,
+            findings: progress.findings,
+        }),
+        Told::Found(name, generation, finding) => {
+            v1::verify_response::Told::Finding(v1::VerifyFinding {
+                collection: Some(named(&name, Some(generation))),
+                layer: finding.layer.map(|layer| layer.0),
+                segment: finding.segment.map(|segment| segment.0),
+                kv_head: finding.kv_head.map(|head| head.0),
+                file: finding
+                    .file
+                    .map_or_else(String::new, |file| file.display().to_string()),
+                column: finding.column.unwrap_or_default().to_owned(),
+                message: finding.error.message().to_owned(),
+            })
+        }
+    };
+    v1::VerifyResponse {
+        boot_epoch,
+        told: Some(told),
+    }
+}
 
 pub(super) fn description(collection: &Collection) -> v1::CollectionDescription {
     let geometry = collection.geometry();
@@ -20,7 +62,7 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
         namespace: collection.name().namespace().to_owned(),
         name: collection.name().name().to_owned(),
         generation: collection.generation().0,
-        geometry: Some(v1::Geometry {
+        geometry: geometry.is_known().then(|| v1::Geometry {
             fingerprint: geometry.fingerprint.clone(),
             layers: geometry
                 .layers
@@ -34,7 +76,7 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
             dtype: dtype(geometry.dtype).into(),
             scale: geometry.scale,
         }),
-        index: Some(v1::IndexParameters {
+        index: geometry.is_known().then(|| v1::IndexParameters {
             kind: index_kind(parameters.kind).into(),
             sink_tokens: Some(parameters.sink_tokens),
             recent_tokens: Some(parameters.recent_tokens),

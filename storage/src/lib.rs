@@ -19,6 +19,7 @@ mod catalog;
 mod cells;
 mod data_dir;
 pub mod faults;
+mod reread;
 mod residence;
 pub mod segment;
 pub mod store;

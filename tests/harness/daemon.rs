@@ -41,7 +41,19 @@ impl Daemon {
         Self::started(Some(folder), settings)
     }
 
+    /// The same, or what it says when it refuses to start.
+    pub(crate) fn try_within(folder: &Path, settings: &[&str]) -> Result<Self, String> {
+        let mut daemon = Self::spawned(Some(folder), settings);
+        daemon.serves().map(|()| daemon)
+    }
+
     fn started(elsewhere: Option<&Path>, settings: &[&str]) -> Self {
+        let mut daemon = Self::spawned(elsewhere, settings);
+        daemon.wait_until_it_serves();
+        daemon
+    }
+
+    fn spawned(elsewhere: Option<&Path>, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = elsewhere.unwrap_or_else(|| folder.path()).join("data");
         let mut options = vec!["--set".to_owned(), "grpc.listen=".to_owned()];
@@ -49,15 +61,13 @@ impl Daemon {
             options.extend(["--set".to_owned(), (*setting).to_owned()]);
         }
         let child = spawn(&log(folder.path()), &data_dir, &options);
-        let mut daemon = Self {
+        Self {
             child,
             folder,
             data_dir,
             options,
             starts: 1,
-        };
-        daemon.wait_until_it_serves();
-        daemon
+        }
     }
 
     /// A connection to its Unix socket.
@@ -173,17 +183,24 @@ impl Daemon {
     }
 
     fn wait_until_it_serves(&mut self) {
+        if let Err(said) = self.serves() {
+            panic!("the daemon does not serve:\n{said}");
+        }
+    }
+
+    /// Waits until it serves; its log, when it ends instead.
+    fn serves(&mut self) -> Result<(), String> {
         for _ in 0..A_MINUTE {
             // It listens before it has opened its collections.
             if self.log().matches(READY).count() == self.starts {
-                return;
+                return Ok(());
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the daemon ended with {status}:\n{}", self.log());
+                return Err(format!("it ended with {status}:\n{}", self.log()));
             }
             std::thread::sleep(POLL);
         }
-        panic!("the daemon does not serve:\n{}", self.log());
+        Err(self.log())
     }
 }
 

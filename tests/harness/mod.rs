@@ -13,6 +13,7 @@ pub(crate) mod poll;
 pub(crate) mod property;
 pub(crate) mod sequence;
 pub(crate) mod trace;
+pub(crate) mod verified;
 pub(crate) mod written;
 
 pub(crate) use collection::Collection;

@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// Some of several requests were refused; their sentences were printed.
     #[error("{failed} of {asked} failed")]
     Some { failed: usize, asked: usize },
+    /// Something is not as it was; it was printed.
+    #[error("{findings} findings")]
+    Damaged { findings: usize },
     /// A trace file cannot be read or written.
     #[error("{0}")]
     Trace(#[from] TraceError),
@@ -56,6 +59,7 @@ impl Failure {
             | Self::Trace(TraceError::Read(_) | TraceError::Malformed { .. }) => 2,
             Self::Client(_)
             | Self::Some { .. }
+            | Self::Damaged { .. }
             | Self::File(_)
             | Self::Plot(_)
             | Self::Trace(TraceError::Write { .. })

@@ -14,12 +14,14 @@ mod collections;
 mod data_plane;
 mod error;
 mod packed;
+mod verification;
 
 pub use address::{Address, AddressError};
 pub use batch::{Batch, EntryResult};
 pub use client::{Client, ConnectOptions};
 pub use error::{ClientError, Code};
 pub use packed::Packed;
+pub use verification::Verification;
 
 /// The messages of the contract, package `wavekv.v1`.
 pub use wavekv_proto::v1 as wire;

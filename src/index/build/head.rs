@@ -6,11 +6,16 @@ use super::clusters::Clusters;
 use super::encode::Encoded;
 use super::kmeans::{Clustering, KMeans};
 use super::{Builder, HeadTokens};
-use crate::model::TokenRange;
+use crate::model::{IndexParameters, TokenRange};
 
 /// No cluster has more than this many times the average: a giant one would be read whole for one token. Half of it
 /// cost clusters and gained nothing on real traces.
 const LARGEST_CLUSTER: usize = 4;
+
+/// Tokens of the largest cluster that a build makes.
+pub(in crate::index) fn largest_cluster(parameters: &IndexParameters) -> usize {
+    LARGEST_CLUSTER * parameters.cluster_tokens as usize
+}
 
 /// A head in the making, and room for the next one: the memory is used again.
 #[derive(Debug)]
@@ -50,11 +55,10 @@ impl HeadBuild {
 
     /// Begins with a head of the segment of `range`; whatever was in the making is forgotten.
     pub fn begin(&mut self, builder: &Builder, range: TokenRange, head: usize) {
-        let mean_size = builder.parameters.cluster_tokens as usize;
         self.kernels = builder.kernels;
         self.wanted = Clustering {
-            mean_size,
-            max_size: LARGEST_CLUSTER * mean_size,
+            mean_size: builder.parameters.cluster_tokens as usize,
+            max_size: largest_cluster(&builder.parameters),
             iterations: builder.parameters.kmeans_iterations,
             seed: builder.seed(range, head),
         };

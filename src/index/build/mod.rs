@@ -26,6 +26,7 @@ use wavekv_storage::segment::{Columns, Schema, SegmentError};
 use wavekv_storage::{Budget, BudgetExceeded, Buffer};
 
 pub use self::head::HeadBuild;
+pub(super) use self::head::largest_cluster;
 pub use self::parts::Build;
 use crate::index::kinds::SearchError;
 use crate::index::segment::{ReadError, Searches};

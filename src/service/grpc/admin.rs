@@ -1,12 +1,15 @@
 //! `AdminService`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
     AuditStats, AuditedHead, ClusteringStats, CollectionRef, DiskStats, LayerStats, MemoryStats,
-    PlaceRequest, PlaceResponse, StatsRequest, StatsResponse,
+    PlaceRequest, PlaceResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
 };
 
 use crate::collection::LayerSize;
@@ -42,6 +45,29 @@ impl AdminService for Admin {
         let placed = self.0.compute(move |engine| place(engine, &request));
         let placed = placed.await.and_then(|placed| placed);
         placed.map(Response::new).map_err(|error| status(&error))
+    }
+
+    type VerifyStream = Pin<Box<dyn Stream<Item = Result<VerifyResponse, Status>> + Send>>;
+
+    async fn verify(
+        &self,
+        request: Request<VerifyRequest>,
+    ) -> Result<Response<Self::VerifyStream>, Status> {
+        let collection = request.into_inner().collection;
+        let engine = Arc::clone(&self.0);
+        let begun = self.0.compute(move |_| {
+            let named = collection.as_ref();
+            let one = named.map(|named| validate::collection(Some(named)));
+            engine.verify(one.transpose()?)
+        });
+        let told = begun.await.and_then(|begun| begun);
+        let told = ReceiverStream::new(told.map_err(|error| status(&error))?);
+        let boot_epoch = self.0.boot_epoch().0;
+        let answers = told.map(move |told| match told {
+            Ok(told) => Ok(wire::verified(boot_epoch, told)),
+            Err(error) => Err(status(&error)),
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 }
 
@@ -128,11 +154,7 @@ fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse
 /// Of all collections; the worst head with the name of its own.
 fn daemon_audits(whole: &EngineSize) -> AuditStats {
     let worst = whole.worst.as_ref().map(|(name, head)| AuditedHead {
-        collection: Some(CollectionRef {
-            namespace: name.namespace().to_owned(),
-            name: name.name().to_owned(),
-            generation: None,
-        }),
+        collection: Some(wire::named(name, None)),
         ..wire::audited_head(*head)
     });
     AuditStats {

@@ -26,6 +26,37 @@ pub enum CatalogError {
         /// Which part of it.
         what: &'static str,
     },
+    /// A log of RocksDB's is not as it was written, and what follows was acknowledged.
+    #[error(
+        "catalog {} is damaged: {name} is not as it was written from byte {byte} on, and does not break off there: expected \
+         it to be restored", path.display()
+    )]
+    Log {
+        /// The catalog.
+        path: PathBuf,
+        /// The file.
+        name: String,
+        /// Of the record.
+        byte: u64,
+    },
+    /// There are collections and no catalog that has them.
+    #[error("catalog {} has no file CURRENT, and there are collections: expected it to be restored", path.display())]
+    Missing {
+        /// The catalog.
+        path: PathBuf,
+    },
+    /// The directory's count of starts has gone back.
+    #[error(
+        "BOOT_EPOCH is {got}: expected more than {last}, which catalog {} was opened with: numbers would be given twice", path.display()
+    )]
+    Epoch {
+        /// The catalog.
+        path: PathBuf,
+        /// The directory's.
+        got: u64,
+        /// That of the last start.
+        last: u64,
+    },
     /// RocksDB found it damaged.
     #[error("catalog {} is damaged: {message}", path.display())]
     Corrupt {

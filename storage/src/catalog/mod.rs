@@ -4,19 +4,22 @@
 //! | column family | key | value |
 //! | --- | --- | --- |
 //! | `default` | `schema` | version of all keys and values |
+//! | | `boot_epoch` | count of the data directory's starts at the last of them |
 //! | `collections` | generation | durability, name, and the record of whoever owns the collection |
 //! | `segments` | generation, layer, segment | range, and what its file is known by |
 //! | `tails` | generation, layer, sink or run, first position | tokens that no segment has: themselves, or their file |
 //! | `contents` | digest of the content, generation, layer, segment | nothing: the segment has this content |
 //!
 //! The write-ahead log is on. A log whose end was being written when the process ended is cut there; one that is damaged
-//! before its end is refused, since what follows was acknowledged.
+//! before its end is refused, since what follows was acknowledged (`logs.rs` tells the two apart). A table of RocksDB's that is
+//! damaged is an error of whoever reads rows in it, and of nobody else.
 //!
 //! Must not know: what a record or a token means. Nobody outside may know RocksDB. Start at [`Catalog::open`]; `keys.rs`
 //! has every key and `rows.rs` every value.
 
 mod error;
 pub(crate) mod keys;
+mod logs;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
@@ -24,7 +27,7 @@ mod truth;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use error::CatalogError;
 pub(crate) use error::{NotCommitted, is_full};
@@ -46,6 +49,7 @@ const SCHEMA: u32 = 2;
 /// The oldest that it reads; every row says its own version.
 const OLDEST: u32 = 1;
 const SCHEMA_KEY: &[u8] = b"schema";
+const BOOT_EPOCH_KEY: &[u8] = b"boot_epoch";
 
 /// Bytes of one table of rows that are not in a file yet; there are two of each family at most.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
@@ -69,6 +73,8 @@ pub(crate) struct Catalog {
     /// Of batches that failed since the catalog was opened. Added to by whoever holds `state` to read.
     doubts: Mutex<Vec<Touched>>,
     heals: AtomicU64,
+    /// Whether RocksDB has come upon damage, and is to go on beside it when it is opened anew.
+    damaged: AtomicBool,
 }
 
 #[derive(Default)]
@@ -92,16 +98,38 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] when a newer build has written it, when it is damaged, or when the system refuses.
     pub(crate) fn open(folder: &Path) -> Result<Self, CatalogError> {
-        let db = open(folder)?;
+        let db = open(folder, false)?;
         check_schema(folder, &db)?;
         Ok(Self {
             folder: folder.to_owned(),
+            damaged: AtomicBool::new(false),
             state: RwLock::new(State {
                 db: Some(db),
                 truth: Truth::default(),
             }),
             doubts: Mutex::default(),
             heals: AtomicU64::new(0),
+        })
+    }
+
+    /// Notes which start of the data directory this is.
+    ///
+    /// # Errors
+    /// [`CatalogError::Epoch`] when it was opened at this one, or at a later one.
+    pub(crate) fn begin_boot(&self, boot_epoch: u64) -> Result<(), CatalogError> {
+        self.with(|db| {
+            let last = db.get(BOOT_EPOCH_KEY).map_err(|error| self.failed(error))?;
+            let last = last.map(<[u8; 8]>::try_from).transpose();
+            let last = last.map_err(|_| self.damaged("its count of starts"))?;
+            if let Some(last) = last
+                .map(u64::from_le_bytes)
+                .filter(|last| *last >= boot_epoch)
+            {
+                let (path, got) = (self.folder.clone(), boot_epoch);
+                return Err(CatalogError::Epoch { path, got, last });
+            }
+            let written = db.put(BOOT_EPOCH_KEY, boot_epoch.to_le_bytes());
+            written.map_err(|error| self.failed(error))
         })
     }
 
@@ -193,7 +221,7 @@ impl Catalog {
             *db = None;
             doubts.clear();
         }
-        let db = open(&self.folder)?;
+        let db = open(&self.folder, self.damaged.load(Ordering::Relaxed))?;
         if !state.truth.is_empty() {
             let batch = state.truth.batch(&db);
             let written = db.write_opt(batch, &synced(true));
@@ -232,9 +260,21 @@ impl Catalog {
     }
 }
 
-fn open(folder: &Path) -> Result<DB, CatalogError> {
+/// Opens it; one that is `damaged` without looking at tables that are not read yet.
+fn open(folder: &Path, damaged: bool) -> Result<DB, CatalogError> {
     point("catalog.open").map_err(|error| CatalogError::io(folder, &error))?;
+    logs::check(folder)?;
+    match open_db(folder, !damaged) {
+        // Of a table: the logs are sound. Whoever reads it is told again.
+        Err(CatalogError::Corrupt { .. }) if !damaged => open_db(folder, false),
+        opened => opened,
+    }
+}
+
+/// RocksDB, which is `careful` where it opens nothing with a damaged table, nor writes after it has come upon one.
+fn open_db(folder: &Path, careful: bool) -> Result<DB, CatalogError> {
     let mut options = Options::default();
+    options.set_paranoid_checks(careful);
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
@@ -277,6 +317,11 @@ fn check_schema(folder: &Path, db: &DB) -> Result<(), CatalogError> {
 fn write_schema(folder: &Path, db: &DB, version: u32) -> Result<(), CatalogError> {
     let written = db.put(SCHEMA_KEY, version.to_le_bytes());
     written.map_err(|error| CatalogError::of(folder, error))
+}
+
+/// Whether there is one in `folder`.
+pub(crate) fn exists(folder: &Path) -> bool {
+    folder.join("CURRENT").exists()
 }
 
 fn damaged(folder: &Path, what: &'static str) -> CatalogError {
@@ -366,6 +411,9 @@ impl Batch<'_> {
             written.map_err(|error| catalog.failed(error))
         };
         catalog_write(&catalog.folder, sync, write).map_err(|error| {
+            if matches!(error, CatalogError::Corrupt { .. }) {
+                catalog.damaged.store(true, Ordering::Relaxed);
+            }
             // While the state is held: nobody opens the catalog anew without knowing this.
             catalog.doubts.lock().push(touched);
             let in_doubt = Some(catalog.heals());

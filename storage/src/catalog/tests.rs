@@ -34,7 +34,7 @@ fn what_failed_is_not_there_though_the_log_has_it() {
         .read(catalog.state.read().db.as_ref().unwrap(), &[touched])
         .unwrap();
     *catalog.state.write() = State { db: None, truth };
-    open(&path).unwrap().write(writes).unwrap();
+    open(&path, false).unwrap().write(writes).unwrap();
 
     assert_eq!(catalog.get(&old).unwrap().as_deref(), Some(&b"truth"[..]));
     assert_eq!(catalog.heals(), 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rocksdb::{DB, Direction, IteratorMode, WriteBatch};
+use rocksdb::{DB, Direction, ErrorKind, IteratorMode, WriteBatch};
 
 use super::keys::{Family, Key};
 
@@ -19,18 +19,24 @@ pub(super) struct Touched {
 pub(super) struct Truth(BTreeMap<Key, Option<Vec<u8>>>);
 
 impl Truth {
-    /// Adds the rows that batches have touched, as `db` shows them, which has none of the batches in its memory.
+    /// Adds the rows that batches have touched, as `db` shows them, which has none of the batches in its memory. Those that
+    /// are damaged nobody can have back.
     pub(super) fn read(&mut self, db: &DB, touched: &[Touched]) -> Result<(), rocksdb::Error> {
         for Touched { keys, prefixes } in touched {
             for key in keys {
-                if let Some(family) = db.cf_handle(key.family().name()) {
-                    let value = db.get_cf(family, key.bytes())?;
-                    self.0.insert(key.clone(), value);
-                }
+                unless_damaged(self.read_one(db, key))?;
             }
             for (family, prefix) in prefixes {
-                self.read_all(db, *family, prefix)?;
+                unless_damaged(self.read_all(db, *family, prefix))?;
             }
+        }
+        Ok(())
+    }
+
+    fn read_one(&mut self, db: &DB, key: &Key) -> Result<(), rocksdb::Error> {
+        if let Some(family) = db.cf_handle(key.family().name()) {
+            let value = db.get_cf(family, key.bytes())?;
+            self.0.insert(key.clone(), value);
         }
         Ok(())
     }
@@ -65,5 +71,12 @@ impl Truth {
             }
         }
         batch
+    }
+}
+
+fn unless_damaged(read: Result<(), rocksdb::Error>) -> Result<(), rocksdb::Error> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::Corruption => Ok(()),
+        read => read,
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::{Durability, Shared, StoreError, StoredLayer};
-use crate::catalog::Batch;
+use super::{Durability, Remedy, Shared, StoreError, StoredLayer, sweep};
 use crate::catalog::keys::{self, Family, Key, of_collection};
 use crate::catalog::rows::SegmentRow;
+use crate::catalog::{Batch, CatalogError};
 use crate::faults::point;
 use crate::{Bytes, Home};
 
 /// A collection that a start of the daemon finds.
 #[derive(Debug)]
 pub struct FoundCollection {
-    /// What its owner stored with it.
-    pub record: Vec<u8>,
+    /// What its owner stored with it, or why nobody knows.
+    pub record: Result<Vec<u8>, StoreError>,
     /// Its place.
     pub stored: Arc<StoredCollection>,
 }
@@ -94,7 +94,11 @@ impl StoredCollection {
         let mut batch = self.shared.catalog.batch();
         batch.delete(&Key::collection(self.generation))?;
         let prefix = of_collection(self.generation);
-        self.delete_contents(&mut batch, &prefix)?;
+        match self.delete_contents(&mut batch, &prefix) {
+            // What cannot be read must not keep it from going; a content that names no segment is none.
+            Err(error) if error.remedy() == Remedy::Restore => {}
+            deleted => deleted?,
+        }
         batch.delete_all(Family::Segments, &prefix)?;
         batch.delete_all(Family::Tails, &prefix)?;
         let committed = self.shared.commit(batch, self.durability);
@@ -118,6 +122,11 @@ impl StoredCollection {
         })?
     }
 
+    /// Whether that was done.
+    pub fn is_deleted(&self) -> bool {
+        !*self.alive.read()
+    }
+
     /// Its folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -137,6 +146,44 @@ impl StoredCollection {
         let name = self.name.clone();
         StoreError::Deleted { name }
     }
+}
+
+/// Shows the row of every collection, in order of generation. Where RocksDB cannot read through them all, every collection that
+/// has a folder is looked up by itself: the rows that are damaged then fail alone.
+///
+/// # Errors
+/// [`StoreError`] when the catalog cannot be read at all.
+pub(super) fn visit(
+    shared: &Shared,
+    mut see: impl FnMut(u64, Result<&[u8], StoreError>),
+) -> Result<(), StoreError> {
+    let catalog = &shared.catalog;
+    let sound = catalog.visit(Family::Collections, &[], |_, _| Ok::<(), StoreError>(()));
+    if !matches!(sound, Err(CatalogError::Corrupt { .. })) {
+        sound??;
+        return catalog.visit(Family::Collections, &[], |key, value| {
+            let generation = keys::generation(key);
+            let generation =
+                generation.ok_or_else(|| catalog.damaged("the key of a collection"))?;
+            see(generation, Ok(value));
+            Ok(())
+        })?;
+    }
+    let folders = sweep::entries(&shared.folder)?;
+    let generations = folders
+        .iter()
+        .filter_map(|(_, name)| u64::from_str_radix(name.to_str()?, 16).ok());
+    let mut generations: Vec<u64> = generations.collect();
+    generations.sort_unstable();
+    for generation in generations {
+        match catalog.get(&Key::collection(generation)) {
+            Ok(Some(value)) => see(generation, Ok(&value)),
+            // Left behind by what was stopped in between.
+            Ok(None) => {}
+            Err(error) => see(generation, Err(error.into())),
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn folder_of(collections: &Path, generation: u64) -> PathBuf {

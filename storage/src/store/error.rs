@@ -114,6 +114,9 @@ impl StoreError {
             Self::Catalog(
                 CatalogError::Schema { .. }
                 | CatalogError::Damaged { .. }
+                | CatalogError::Log { .. }
+                | CatalogError::Missing { .. }
+                | CatalogError::Epoch { .. }
                 | CatalogError::Corrupt { .. },
             )
             | Self::Damaged { .. }

@@ -46,9 +46,24 @@ pub struct SegmentName {
 pub struct FoundSegment {
     /// What it is called.
     pub name: SegmentName,
-    seal: Seal,
+    pub(super) seal: Seal,
     /// For whom its file was written, when that was another.
-    origin: Option<Origin>,
+    pub(super) origin: Option<Origin>,
+}
+
+impl FoundSegment {
+    /// The segment of a number that has this row.
+    pub(super) fn of(number: u64, row: SegmentRow) -> Self {
+        Self {
+            name: SegmentName {
+                number,
+                start: row.start,
+                end: row.end,
+            },
+            seal: row.seal,
+            origin: row.origin,
+        }
+    }
 }
 
 /// The file of a segment that the catalog does not know yet. Dropped without a commit, it goes.
@@ -245,16 +260,7 @@ impl StoredLayer {
             let bytes = rows + row.seal.bytes;
             let own = self.origin(number);
             self.keep_segment(number, bytes, row.origin.as_ref().unwrap_or(&own));
-            let name = SegmentName {
-                number,
-                start: row.start,
-                end: row.end,
-            };
-            found.push(FoundSegment {
-                name,
-                seal: row.seal,
-                origin: row.origin,
-            });
+            found.push(FoundSegment::of(number, row));
             Ok::<(), StoreError>(())
         })??;
         found.sort_by_key(|segment: &FoundSegment| segment.name.start);

@@ -16,7 +16,7 @@
 //! assumed, and a file is written once.
 //!
 //! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`] and
-//! [`Assembly`].
+//! [`Assembly`]; `verify.rs` reads what is there again.
 
 mod assembly;
 mod collection;
@@ -32,6 +32,7 @@ mod sweep;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -47,15 +48,16 @@ pub use layer::{FoundSegment, PendingSegment, SegmentName, StoredLayer};
 pub use run::Run;
 pub use space::Reclaim;
 pub use sweep::Swept;
+pub use verify::{FoundRun, LayerRows, See};
 
 use fs_err::File;
 
 use self::limbo::Limbo;
 use self::opened::Opened;
 use self::space::Space;
-use crate::catalog::keys::{self, Family, Key};
+use crate::catalog::keys::Key;
 use crate::catalog::rows::CollectionRow;
-use crate::catalog::{Batch, Catalog};
+use crate::catalog::{self, Batch, Catalog, CatalogError};
 use crate::faults::{folder_synced, point};
 use crate::{Bytes, DataDir, Residence};
 
@@ -102,7 +104,13 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let folder = dir.path().join("collections");
         make_folder(&folder)?;
-        let catalog = Catalog::open(&dir.path().join("catalog"))?;
+        let path = dir.path().join("catalog");
+        if !catalog::exists(&path) && !sweep::entries(&folder)?.is_empty() {
+            // RocksDB would make an empty one, and all files were nobody's.
+            return Err(CatalogError::Missing { path }.into());
+        }
+        let catalog = Catalog::open(&path)?;
+        catalog.begin_boot(dir.boot_epoch())?;
         Ok(Self {
             shared: Arc::new(Shared {
                 catalog,
@@ -156,29 +164,22 @@ impl Store {
         Ok(Arc::new(stored))
     }
 
-    /// Every collection that there is, in order of generation.
+    /// Every collection that there is, in order of generation; one whose row cannot be had is there without its name and record.
     ///
     /// # Errors
-    /// [`StoreError`] when a row is not as it was written.
+    /// [`StoreError`] when the catalog cannot be read.
     pub fn collections(&self) -> Result<Vec<FoundCollection>, StoreError> {
         let mut found = vec![];
-        let catalog = &self.shared.catalog;
-        catalog.visit(Family::Collections, &[], |key, value| {
-            let row = CollectionRow::decode(value);
-            let known = keys::generation(key)
-                .zip(row)
-                .and_then(|(generation, row)| {
-                    Some((generation, Durability::of_number(row.durability)?, row))
-                });
-            let (generation, durability, CollectionRow { name, record, .. }) =
-                known.ok_or_else(|| catalog.damaged("a row of a collection"))?;
+        collection::visit(&self.shared, |generation, row| {
+            let row = row.and_then(|value| self.shared.collection_row(value));
+            let (durability, name, record) = match row {
+                Ok((durability, row)) => (durability, row.name, Ok(row.record)),
+                Err(error) => (Durability::Process, String::new(), Err(error)),
+            };
             let stored = StoredCollection::new(&self.shared, generation, name, durability);
-            found.push(FoundCollection {
-                record,
-                stored: Arc::new(stored),
-            });
-            Ok::<(), StoreError>(())
-        })??;
+            let stored = Arc::new(stored);
+            found.push(FoundCollection { record, stored });
+        })?;
         Ok(found)
     }
 
@@ -214,6 +215,12 @@ impl Shared {
         committed.map_err(NotMade::of)?;
         self.limbo.clear(self.catalog.heals());
         Ok(())
+    }
+
+    fn collection_row(&self, value: &[u8]) -> Result<(Durability, CollectionRow), StoreError> {
+        let row = CollectionRow::decode(value);
+        let row = row.and_then(|row| Some((Durability::of_number(row.durability)?, row)));
+        Ok(row.ok_or_else(|| self.catalog.damaged("the row of a collection"))?)
     }
 
     /// Of a collection that the catalog has.

@@ -123,22 +123,33 @@ pub(super) fn read<E: From<StoreError>>(
         TailContent::File { number, checksum } => {
             let path = path_of(folder, number);
             let bytes = fs_err::read(&path).map_err(|source| StoreError::io(&path, source))?;
-            let damaged = |what| {
-                let path = path.clone();
-                StoreError::Damaged { path, what }
-            };
-            if bytes.len() as u64 != row.stored_bytes() {
-                let what = format!("{} bytes: expected {}", bytes.len(), row.stored_bytes());
-                return Err(damaged(what).into());
-            }
-            let got = crc32c::crc32c(&bytes);
-            if got != checksum {
-                let what = format!("its checksum is {got:08x}: expected {checksum:08x}");
-                return Err(damaged(what).into());
-            }
+            check_length(&path, bytes.len() as u64, row.stored_bytes())?;
+            check_checksum(&path, crc32c::crc32c(&bytes), checksum)?;
             see_planes(start, row, &bytes, see)
         }
     }
+}
+
+/// That a file has the bytes that were written.
+pub(super) fn check_length(path: &Path, got: u64, expected: u64) -> Result<(), StoreError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(StoreError::Damaged {
+        path: path.to_owned(),
+        what: format!("{got} bytes: expected {expected}"),
+    })
+}
+
+/// That they have the checksum that they had.
+pub(super) fn check_checksum(path: &Path, got: u32, expected: u32) -> Result<(), StoreError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(StoreError::Damaged {
+        path: path.to_owned(),
+        what: format!("its checksum is {got:08x}: expected {expected:08x}"),
+    })
 }
 
 /// `bytes` has all planes of the row, as the caller has checked.

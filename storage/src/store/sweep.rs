@@ -1,16 +1,16 @@
 //! What a start finds: how much every collection has stored, and what a process left behind when it was stopped between a
-//! file and its row, which goes.
+//! file and its row, which goes. Of a collection with a row that cannot be read, everything stays.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::collection::folder_of;
+use super::collection::{self, folder_of};
 use super::layer::segment_path;
 use super::run::path_of;
 use super::space::FileId;
 use super::{Shared, StoreError};
-use crate::catalog::keys::{self, Family};
+use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
 
 /// What was removed.
@@ -26,13 +26,10 @@ pub struct Swept {
 pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
     // With the bytes of their rows.
     let mut generations = HashMap::new();
-    let see_collection = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
-        let bytes = (key.len() + value.len()) as u64;
-        generations.extend(keys::generation(key).map(|generation| (generation, bytes)));
-        Ok(())
-    };
-    let catalog = &shared.catalog;
-    catalog.visit(Family::Collections, &[], see_collection)??;
+    collection::visit(shared, |generation, row| {
+        let bytes = Key::collection(generation).len() + row.map_or(0, <[u8]>::len);
+        generations.insert(generation, bytes as u64);
+    })?;
     let known: HashSet<OsString> = generations
         .keys()
         .filter_map(|generation| name(&folder_of(&shared.folder, *generation)))
@@ -61,24 +58,25 @@ fn sweep_collection(
     let mut named = HashSet::new();
     let mut files: Vec<(FileId, u64)> = vec![];
     let mut stored = row_bytes;
+    let mut unread = false;
     let see_segment = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
         stored += (key.len() + value.len()) as u64;
-        if let Some((layer, segment)) = keys::segment(key) {
+        let row = keys::segment(key).zip(SegmentRow::decode(value));
+        unread |= row.is_none();
+        if let Some(((layer, segment), row)) = row {
             named.extend(name(&segment_path(&folder, layer, segment)));
-            if let Some(row) = SegmentRow::decode(value) {
-                let file = FileId::of_segment(&row, (generation, layer, segment));
-                files.push((file, row.seal.bytes));
-                stored += keys::content_bytes(row.digest.as_ref());
-            }
+            let file = FileId::of_segment(&row, (generation, layer, segment));
+            files.push((file, row.seal.bytes));
+            stored += keys::content_bytes(row.digest.as_ref());
         }
         Ok(())
     };
-    shared
-        .catalog
-        .visit(Family::Segments, &prefix, see_segment)??;
+    let segments = shared.catalog.visit(Family::Segments, &prefix, see_segment);
     let see_tail = |key: &[u8], value: &[u8]| -> Result<(), StoreError> {
         stored += (key.len() + value.len()) as u64;
-        if let Some(row) = TailRow::decode(value)
+        let row = TailRow::decode(value);
+        unread |= row.is_none();
+        if let Some(row) = row
             && let TailContent::File { number, .. } = row.content
         {
             files.push((FileId::Tail(number), row.stored_bytes()));
@@ -86,8 +84,22 @@ fn sweep_collection(
         }
         Ok(())
     };
-    shared.catalog.visit(Family::Tails, &prefix, see_tail)??;
+    let tails = shared.catalog.visit(Family::Tails, &prefix, see_tail);
+    unread |= segments.is_err() || tails.is_err();
     stored += files.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    for (path, file_name) in entries(&folder)? {
+        if named.contains(&file_name) {
+            continue;
+        }
+        let bytes = fs_err::metadata(&path).map_or(0, |found| found.len());
+        if unread {
+            // It may be that of a row that cannot be read.
+            stored += bytes;
+        } else if fs_err::remove_file(&path).is_ok() {
+            swept.removed += 1;
+            swept.bytes += bytes;
+        }
+    }
     shared.space.count(generation, stored);
     for (file, bytes) in files {
         let first = *first_of.entry(file).or_insert(generation);
@@ -95,21 +107,11 @@ fn sweep_collection(
             shared.space.found_shared(file, bytes, [first, generation]);
         }
     }
-    for (path, file_name) in entries(&folder)? {
-        if named.contains(&file_name) {
-            continue;
-        }
-        let bytes = fs_err::metadata(&path).map_or(0, |found| found.len());
-        if fs_err::remove_file(&path).is_ok() {
-            swept.removed += 1;
-            swept.bytes += bytes;
-        }
-    }
     Ok(())
 }
 
 /// Paths and names in a folder; none when there is no such folder.
-fn entries(folder: &Path) -> Result<Vec<(std::path::PathBuf, OsString)>, StoreError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<(std::path::PathBuf, OsString)>, StoreError> {
     let failed = |source| StoreError::io(folder, source);
     let found = match fs_err::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalog::keys::{Family, Place};
 use crate::segment::file::FileError;
 use crate::segment::{Column, ColumnId, Columns, Element, Schema, SegmentBuilder};
 use crate::{Budget, Bytes};
@@ -159,7 +160,7 @@ fn a_collection_and_its_tokens_are_there_after_a_restart() {
     let found = disk.store().collections().unwrap();
     assert_eq!(found.len(), 2);
     for FoundCollection { record, stored } in found {
-        assert_eq!((record, stored.name()), (vec![1, 2, 3], "ns/one"));
+        assert_eq!((record.unwrap(), stored.name()), (vec![1, 2, 3], "ns/one"));
         assert_eq!(u64::from(stored.durability().number()), stored.generation());
         let expected: Vec<_> = (0..6).map(|p| (p, planes(p, 1, 7, 1)[0][0])).collect();
         assert_eq!(replayed(&stored.layer(5)), expected);
@@ -613,4 +614,147 @@ proptest! {
         }
         model.restart();
     }
+}
+
+/// As nobody writes it.
+fn spoil(disk: &Disk, key: &Key) {
+    let mut batch = disk.store().shared.catalog.batch();
+    batch.put(key, b"no row").unwrap();
+    batch.commit(false).unwrap();
+}
+
+#[test]
+fn a_row_that_is_damaged_costs_its_collection_and_no_file_of_it() {
+    let mut disk = Disk::new();
+    let spoilt = [
+        Key::collection(1),
+        Key::segment(2, 0, 9),
+        Key::tail(3, 0, Place::Run(4)),
+    ];
+    for generation in 1..=4 {
+        let stored = disk
+            .store()
+            .create(generation, "ns/one", Durability::Process, vec![7]);
+        let layer = stored.unwrap().layer(0);
+        append(&layer, 0, 4, 1, INLINE_BYTES);
+        let name = SegmentName {
+            number: 9,
+            start: SINK,
+            end: 4,
+        };
+        let pending =
+            layer.write_segment(name, MEANING, &generation.to_string(), &columns(SINK, 4));
+        let [one, two] = planes(0, SINK, 1, INLINE_BYTES);
+        let sink_planes: &[&[u8]] = &[&one, &two];
+        let sink = Run {
+            start: 0,
+            tokens: SINK,
+            planes: sink_planes,
+        };
+        layer.seal(pending.unwrap(), &[], Some(&sink)).unwrap();
+        append(&layer, 4, 1, 1, INLINE_BYTES);
+    }
+    for key in &spoilt {
+        spoil(&disk, key);
+    }
+    let files = disk.files();
+    disk.restart();
+    let used = disk.store().used();
+    assert_eq!(used, Bytes(0));
+    assert_eq!(disk.store().sweep().unwrap(), Swept::default());
+    assert_eq!(disk.files(), files);
+    let found = disk.store().collections().unwrap();
+    let records: Vec<Option<&[u8]>> = found
+        .iter()
+        .map(|found| found.record.as_deref().ok())
+        .collect();
+    assert_eq!(records, [None, Some(&[7][..]), Some(&[7]), Some(&[7])]);
+    let is_sound = |found: &FoundCollection| {
+        let layer = found.stored.layer(0);
+        let replayed = layer.replay(|_| Ok::<(), StoreError>(()));
+        let rows = layer.rows();
+        assert_eq!(rows.is_ok(), layer.segments().is_ok() && replayed.is_ok());
+        rows.is_ok()
+    };
+    assert!(
+        is_sound(&found[0]) && !is_sound(&found[1]) && !is_sound(&found[2]) && is_sound(&found[3])
+    );
+    assert!(found[0].stored.used() > Bytes(0));
+    for found in found {
+        found.stored.delete().unwrap();
+    }
+    assert_eq!(disk.files(), [] as [PathBuf; 0]);
+    assert_eq!(disk.store().used(), Bytes(0));
+}
+
+#[test]
+fn a_catalog_that_is_gone_is_not_made_anew_over_collections() {
+    let mut disk = Disk::new();
+    drop(disk.store().create(1, "one", Durability::Process, vec![]));
+    disk.open = None;
+    let data = disk.folder.path().join("data");
+    fs_err::remove_file(data.join("catalog/CURRENT")).unwrap();
+    let dir = DataDir::open(&data).unwrap();
+    let refused = Store::open(&dir, residence()).unwrap_err().to_string();
+    assert!(refused.contains("no file CURRENT"), "{refused}");
+    assert!(data.join("collections/0000000000000001").exists());
+}
+
+#[test]
+fn a_count_of_starts_that_went_back_is_refused() {
+    let mut disk = Disk::new();
+    for _ in 0..3 {
+        disk.restart();
+    }
+    disk.open = None;
+    let data = disk.folder.path().join("data");
+    fs_err::write(data.join("BOOT_EPOCH"), "1\n").unwrap();
+    let dir = DataDir::open(&data).unwrap();
+    let refused = Store::open(&dir, residence()).unwrap_err().to_string();
+    assert!(
+        refused.contains("BOOT_EPOCH is 2: expected more than 4"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_run_or_segment_that_is_verified_is_read_again() {
+    let disk = Disk::new();
+    let stored = disk.store().create(1, "one", Durability::Process, vec![5]);
+    let stored = stored.unwrap();
+    assert_eq!(stored.record().unwrap(), [5]);
+    let layer = stored.layer(0);
+    append(&layer, 0, 4, 1, INLINE_BYTES);
+    append(&layer, 4, 1, 1, 10);
+    let rows = layer.rows().unwrap();
+    let ranges: Vec<_> = rows
+        .runs
+        .iter()
+        .map(|run| (run.start(), run.end()))
+        .collect();
+    assert_eq!(ranges, [(0, 4), (4, 5)]);
+    let verify = |run| {
+        let mut read = 0;
+        let verified = layer.verify_run(run, &mut |bytes| {
+            read += bytes;
+            std::ops::ControlFlow::Continue(())
+        });
+        verified.map(|_| read)
+    };
+    let [in_file, inline] = rows.runs.as_slice() else {
+        panic!("{rows:?}");
+    };
+    assert!(verify(in_file).unwrap() >= INLINE_BYTES as u64);
+    assert_eq!(verify(inline).unwrap(), 0);
+    let file = disk.files().remove(0);
+    let mut bytes = fs_err::read(&file).unwrap();
+    bytes[70] ^= 1;
+    fs_err::write(&file, bytes).unwrap();
+    let refused = verify(in_file).unwrap_err();
+    assert_eq!(refused.file(), Some(file.as_path()));
+    assert!(layer.still_has_run(in_file).unwrap());
+    layer.truncate(0, &[], None).unwrap();
+    assert!(!layer.still_has_run(in_file).unwrap() && !layer.still_has_run(inline).unwrap());
+    stored.delete().unwrap();
+    assert!(stored.is_deleted() && stored.record().is_err());
 }

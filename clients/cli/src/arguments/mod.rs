@@ -16,7 +16,7 @@ pub(crate) use bench::Bench;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon refused, its answer failed, or a file cannot be written
+  1  the daemon refused, its answer failed, a file cannot be written, or verify found damage
   2  wrong usage, or a file that is no trace or no report
   3  cannot connect to the daemon, or the connection broke";
 
@@ -54,6 +54,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Measure time, bytes and error of each mode on contexts of growing length; writes a page, plots and JSON
     Bench(Bench),
+    /// Read collections again and compare them with their checksums and the index with its tokens
+    Verify(Verify),
     /// Sizes of the daemon
     Stats,
 }
@@ -168,6 +170,19 @@ pub(crate) struct Fork {
     /// What the fork's tokens outlive [default: what the source's do]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<Durability>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Of the collection; all of them with --all
+    #[arg(required_unless_present = "all")]
+    pub(crate) name: Option<String>,
+    /// All collections of all namespaces
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+    /// That it is in
+    #[arg(long, default_value = "default", conflicts_with = "all")]
+    pub(crate) namespace: String,
 }
 
 #[derive(Debug, Args)]
@@ -326,6 +341,8 @@ mod tests {
             ("wavekv ingest t --name n --ttl soon", "expected number"),
             ("wavekv eval t --json --markdown", "cannot be used with"),
             ("wavekv collections rm", "<NAMES>..."),
+            ("wavekv verify", "<NAME>"),
+            ("wavekv verify --all chat", "cannot be used with"),
         ] {
             let error = refused(line);
             assert_eq!(error.exit_code(), 2);

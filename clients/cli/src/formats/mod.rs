@@ -5,6 +5,7 @@ pub(crate) mod collections;
 pub(crate) mod eval;
 pub(crate) mod stats;
 pub(crate) mod trace;
+pub(crate) mod verify;
 
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, LineStyle, Table, presets};

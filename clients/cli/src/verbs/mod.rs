@@ -7,6 +7,7 @@ mod fork;
 mod generate;
 mod ingest;
 mod stats;
+mod verify;
 
 use wavekv_client::Client;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Eval(eval) => eval::run(&address, &eval, json).await,
         Verb::Bench(bench) => bench::run(&address, &bench, json).await,
         Verb::Fork(fork) => fork::run(&Client::connect(&address).await?, &fork, json).await,
+        Verb::Verify(verify) => verify::run(&Client::connect(&address).await?, &verify, json).await,
         Verb::Stats => stats::run(&Client::connect(&address).await?, json).await,
         Verb::Collections(verb) => {
             let client = Client::connect(&address).await?;

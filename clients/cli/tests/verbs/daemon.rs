@@ -370,4 +370,10 @@ impl AdminService for State {
     async fn place(&self, _: Request<wire::PlaceRequest>) -> Answer<wire::PlaceResponse> {
         Err(Status::unimplemented("place"))
     }
+
+    type VerifyStream = tokio_stream::Empty<Result<wire::VerifyResponse, Status>>;
+
+    async fn verify(&self, _: Request<wire::VerifyRequest>) -> Answer<Self::VerifyStream> {
+        Err(Status::unimplemented("verify"))
+    }
 }

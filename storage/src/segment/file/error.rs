@@ -1,7 +1,7 @@
 //! Why a segment file was not written, or is not the one that was asked for.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Always with the path.
 #[derive(Debug, thiserror::Error)]
@@ -67,15 +67,50 @@ pub enum FileError {
         expected: String,
     },
     /// Bytes are not those that were written.
-    #[error("segment {}: the checksum of {part} is {got:08x}: expected {expected:08x}", path.display())]
+    #[error("segment {}: the checksum of {} is {got:08x}: expected {expected:08x}", path.display(), part(*column))]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// A column, or the whole file.
-        part: String,
+        /// Name in the schema; none of the whole file.
+        column: Option<&'static str>,
         /// CRC-32C of the bytes that are there.
         got: u32,
         /// CRC-32C of the bytes that were written.
         expected: u32,
     },
+}
+
+impl FileError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Length { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::Newer { path, .. }
+            | Self::Label { path, .. }
+            | Self::Column { path, .. }
+            | Self::Checksum { path, .. } => path,
+        }
+    }
+
+    /// The column, where it is one that is not as expected.
+    pub fn column(&self) -> Option<&'static str> {
+        match self {
+            Self::Column { column, .. } => Some(column),
+            Self::Checksum { column, .. } => *column,
+            Self::Io { .. }
+            | Self::Length { .. }
+            | Self::Damaged { .. }
+            | Self::Newer { .. }
+            | Self::Label { .. } => None,
+        }
+    }
+}
+
+fn part(column: Option<&str>) -> String {
+    column.map_or_else(
+        || "the whole file".to_owned(),
+        |column| format!("column {column:?}"),
+    )
 }

@@ -93,6 +93,7 @@ pub(super) fn map(path: &Path, seal: Seal) -> Result<Mapping, FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
@@ -198,7 +199,43 @@ mod tests {
             after.column(ColumnId(2)).as_u32(),
             before.column(ColumnId(2)).as_u32()
         );
-        verify(&written.path, &label(), &schema(), written.seal).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_verified_is_read_whole_and_named_where_it_differs() {
+        let written = Written::new();
+        let verified = |stop| {
+            let mut read = 0;
+            let mut see = |bytes| {
+                read += bytes;
+                stop
+            };
+            let end = verify(&written.path, &label(), &schema(), written.seal, &mut see);
+            (end, read)
+        };
+        let go_on = ControlFlow::Continue(());
+        let (end, read) = verified(go_on);
+        assert!(end.unwrap().is_continue() && read == written.seal.bytes);
+        let (end, _) = verified(ControlFlow::Break(()));
+        assert!(end.unwrap().is_break());
+
+        let whole = fs_err::read(&written.path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs_err::write(&written.path, bytes).unwrap();
+            assert!(verified(go_on).0.is_err(), "byte {at}");
+        }
+        let wide = columns().column(ColumnId(0)).as_bytes().to_vec();
+        let at = whole.windows(wide.len()).position(|part| part == wide);
+        let mut bytes = whole.clone();
+        bytes[at.unwrap()] ^= 1;
+        fs_err::write(&written.path, bytes).unwrap();
+        let refused = verified(go_on).0.unwrap_err();
+        assert_eq!(refused.column(), Some("wide"), "{refused}");
+        fs_err::write(&written.path, &whole[1..]).unwrap();
+        let refused = verified(go_on).0.unwrap_err();
+        assert!(matches!(refused, FileError::Length { .. }), "{refused}");
     }
 
     #[test]

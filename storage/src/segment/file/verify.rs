@@ -1,20 +1,54 @@
 //! Whether a file has the bytes that were written.
 
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use super::parse::{Found, parse};
 use super::{FileError, Label, Seal};
+use crate::reread::Reread;
 use crate::residence::Mapping;
 use crate::segment::Schema;
 
-/// Reads all of the segment file at `path` and compares its checksums; a refusal names the column where one differs. It maps
-/// the file, a piece at a time, and holds no copy of it.
+/// Reads all of the segment file at `path` from its device, compares its checksums and its label; a refusal names the column
+/// where a checksum differs. No copy of it is held, nor of it in the system's cache (see `reread.rs`). `see` is told how many
+/// bytes were read, and may break it off.
 ///
 /// # Errors
 /// As [`super::open`].
-pub fn verify(path: &Path, label: &Label, schema: &Schema, seal: Seal) -> Result<(), FileError> {
+pub fn verify(
+    path: &Path,
+    label: &Label,
+    schema: &Schema,
+    seal: Seal,
+    see: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, FileError> {
+    let failed = |source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mapping = super::open::map(path, seal)?;
-    checked(path, &mapping, label, schema, seal).map(drop)
+    let mut file = Reread::open(path).map_err(failed)?;
+    let mut whole = 0;
+    let read = file.read_through(0..seal.bytes, |piece| {
+        whole = crc32c::crc32c_append(whole, piece);
+        see(piece.len() as u64)
+    });
+    if read.map_err(failed)?.is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    let found = parse(path, mapping.bytes(), label, schema)?;
+    if whole != seal.checksum {
+        let of = |range: Range<usize>| {
+            let mut checksum = 0;
+            let read = file.read_through(range.start as u64..range.end as u64, |piece| {
+                checksum = crc32c::crc32c_append(checksum, piece);
+                ControlFlow::Continue(())
+            });
+            read.map(|_| checksum).map_err(failed)
+        };
+        compare_all(path, schema, &found, of, [whole, seal.checksum])?;
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The columns of a file all of whose checksums are right.
@@ -42,17 +76,29 @@ pub(super) fn checked(
     if whole == seal.checksum {
         return Ok(found);
     }
-    for (column, found) in schema.columns().iter().zip(&found) {
-        let part = || format!("column {:?}", column.name);
-        compare(path, part, checksum(found.range.clone())?, found.checksum)?;
-    }
-    compare(path, || "the whole file".to_owned(), whole, seal.checksum)?;
+    compare_all(path, schema, &found, checksum, [whole, seal.checksum])?;
     Ok(found)
+}
+
+/// Names the first column that is not as it was written, or else the whole file, whose checksums are given as they are and
+/// as they were.
+fn compare_all(
+    path: &Path,
+    schema: &Schema,
+    found: &[Found],
+    mut checksum: impl FnMut(Range<usize>) -> Result<u32, FileError>,
+    [whole, expected]: [u32; 2],
+) -> Result<(), FileError> {
+    for (column, found) in schema.columns().iter().zip(found) {
+        let got = checksum(found.range.clone())?;
+        compare(path, Some(column.name), got, found.checksum)?;
+    }
+    compare(path, None, whole, expected)
 }
 
 fn compare(
     path: &Path,
-    part: impl FnOnce() -> String,
+    column: Option<&'static str>,
     got: u32,
     expected: u32,
 ) -> Result<(), FileError> {
@@ -61,7 +107,7 @@ fn compare(
     }
     Err(FileError::Checksum {
         path: path.to_owned(),
-        part: part(),
+        column,
         got,
         expected,
     })
