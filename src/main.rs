@@ -3,6 +3,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
@@ -73,7 +74,7 @@ fn run() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // Before the sockets: whoever sees them may already send a signal.
         let (mut terminate, mut interrupt) = (
             signal(SignalKind::terminate())?,
@@ -88,8 +89,10 @@ fn run() -> Result<(), Failure> {
         let server = Server::bind(server_settings(&settings))
             .await
             .map_err(ServeError::from)?;
-        Ok::<(), Failure>(server.serve(engine, stop).await?)
-    })?;
+        Ok::<(), Failure>(server.serve(Arc::clone(&engine), stop).await?)
+    });
+    engine.stop_snapshots();
+    served?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -135,6 +138,8 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
         audit_share: settings.audit.share,
         max_collections: settings.limits.max_collections as usize,
         max_tokens_per_layer: settings.limits.max_tokens_per_layer,
+        snapshot_dir: Some(settings.storage.snapshot_dir.clone())
+            .filter(|folder| !folder.as_os_str().is_empty()),
     })
 }
 

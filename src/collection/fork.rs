@@ -143,8 +143,26 @@ impl Snapshot {
             .iter()
             .map(|segment| self.write_segment(assembly, layer, segment));
         let written = written.collect::<Result<Vec<_>, Error>>()?;
+        self.visit_steady(|is_sink, run| {
+            if is_sink {
+                assembly.write_sink(layer, run)?;
+            } else {
+                assembly.write_run(layer, run)?;
+            }
+            Ok(())
+        })?;
+        self.segments = Arc::new(written);
+        Ok(())
+    }
+
+    /// Shows the tokens that no segment has, in order of position, as they are stored: as those which no segment ever has
+    /// where there are segments. Some of them are in memory once more meanwhile.
+    pub(super) fn visit_steady(
+        &self,
+        mut see: impl FnMut(bool, &Run<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let [sink, tail] = self.steady.ranges();
-        let in_one = written.is_empty() && !(sink.is_empty() && tail.is_empty());
+        let in_one = self.segments().is_empty() && !(sink.is_empty() && tail.is_empty());
         let (sink, tail) = if in_one {
             (TokenRange::EMPTY, TokenRange::new(0, self.length()))
         } else {
@@ -159,14 +177,9 @@ impl Snapshot {
                     tokens: range.tokens(),
                     planes,
                 };
-                if is_sink {
-                    assembly.write_sink(layer, &run)?;
-                } else {
-                    assembly.write_run(layer, &run)?;
-                }
+                see(is_sink, &run)?;
             }
         }
-        self.segments = Arc::new(written);
         Ok(())
     }
 
@@ -178,8 +191,8 @@ impl Snapshot {
     ) -> Result<Arc<Segment>, Error> {
         let (id, range) = (segment.id(), segment.range());
         let name = segment_name(id, range);
-        let (columns, schema) = (segment.columns(), &self.fixed.schema);
-        let mapped = assembly.write_segment(layer, name, schema::VERSION, columns, schema)?;
+        let (columns, scope) = (segment.columns(), &self.fixed.namespace);
+        let mapped = assembly.write_segment(layer, name, schema::VERSION, scope, columns)?;
         let geometry = &self.fixed.geometry;
         let builder = self.fixed.builder();
         let built = builder.reopen(range, geometry.dtype, mapped)?;

@@ -26,6 +26,7 @@ mod restore;
 pub(crate) mod sample;
 mod seal;
 mod search;
+pub mod snapshots;
 mod steady;
 mod truncate;
 mod verify;
@@ -37,7 +38,7 @@ use std::time::Duration;
 use wavekv_kernels::Kernels;
 use wavekv_storage::Budget;
 use wavekv_storage::segment::Schema;
-use wavekv_storage::store::{self, StoredCollection};
+use wavekv_storage::store::StoredCollection;
 
 pub use self::attend::Attended;
 pub use self::audited::{AuditSize, AuditedHead};
@@ -196,11 +197,7 @@ impl Collection {
 
     /// What its acknowledgements promise.
     pub fn durability(&self) -> Durability {
-        match self.stored.as_ref().map(|stored| stored.durability()) {
-            None => Durability::None,
-            Some(store::Durability::Process) => Durability::Process,
-            Some(store::Durability::Power) => Durability::Power,
-        }
+        persist::lasting(self.stored.as_ref().map(|stored| stored.durability()))
     }
 
     /// Why none of its tokens can be had, when that is so.

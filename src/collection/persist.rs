@@ -109,6 +109,15 @@ pub fn on_disk(durability: Durability) -> Option<store::Durability> {
     }
 }
 
+/// The durability of what is on disk, or of what is not.
+pub(super) fn lasting(durability: Option<store::Durability>) -> Durability {
+    match durability {
+        None => Durability::None,
+        Some(store::Durability::Process) => Durability::Process,
+        Some(store::Durability::Power) => Durability::Power,
+    }
+}
+
 pub(super) fn run<'a>(new: &NewTokens, planes: &'a [&'a [u8]]) -> Run<'a> {
     Run {
         start: new.start,

@@ -96,13 +96,13 @@ pub fn encode(
     serde_json::to_vec(&record).map_err(Error::internal)
 }
 
-/// What the record of the collection with this label says.
+/// What the record of the collection with this label says; `place` is where it stands, as in "the catalog".
 ///
 /// # Errors
 /// `DataLoss` naming the collection, when it is no record or a newer build's.
-pub(super) fn decode(label: &str, record: &[u8]) -> Result<Recorded, Error> {
+pub(super) fn decode(label: &str, record: &[u8], place: &str) -> Result<Recorded, Error> {
     let refuse = |why: String| {
-        let message = format!("the record of collection {label} in the catalog {why}");
+        let message = format!("the record of collection {label} in {place} {why}");
         Error::new(ErrorKind::DataLoss, message)
     };
     let damaged = |why: &dyn std::fmt::Display| refuse(format!("is not as it was written: {why}"));
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn decoded(record: &[u8]) -> Result<Recorded, Error> {
-        decode("default/a", record)
+        decode("default/a", record, "the catalog")
     }
 
     #[test]

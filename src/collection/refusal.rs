@@ -1,6 +1,7 @@
 //! Sentences of refusal that more than one operation says, and how the rooms below become errors.
 
 use wavekv_storage::segment::SegmentError;
+use wavekv_storage::store::snapshots::SnapshotError;
 use wavekv_storage::store::{Remedy, StoreError};
 use wavekv_storage::{BudgetExceeded, ResidenceError, Shortage};
 
@@ -51,6 +52,32 @@ impl From<StoreError> for Error {
             Remedy::Gone => (ErrorKind::NotFound, ""),
         };
         Self::new(kind, format!("data_dir: {error}{what_of_it}"))
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Self {
+        let (kind, what_of_it) = match error {
+            SnapshotError::Store(error) => return error.into(),
+            SnapshotError::NoMemory(error) => return error.into(),
+            SnapshotError::Exists { .. } => (ErrorKind::AlreadyExists, ""),
+            SnapshotError::Missing { .. } => (ErrorKind::NotFound, ""),
+            SnapshotError::Newer { .. } => (ErrorKind::FailedPrecondition, ""),
+            SnapshotError::Damaged { .. }
+            | SnapshotError::Io { .. }
+            | SnapshotError::Segment(_) => match error.remedy() {
+                Remedy::Space => (
+                    ErrorKind::ResourceExhausted,
+                    "; nothing of this request is left, expected room on the disk",
+                ),
+                Remedy::Repair => (
+                    ErrorKind::Unavailable,
+                    "; nothing of this request is left, expected the disk to work",
+                ),
+                Remedy::Restore | Remedy::Gone => (ErrorKind::DataLoss, ""),
+            },
+        };
+        Self::new(kind, format!("snapshot: {error}{what_of_it}"))
     }
 }
 

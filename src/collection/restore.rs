@@ -35,7 +35,7 @@ impl Collection {
         let generation = Generation(stored.generation());
         let recorded = record
             .map_err(Error::from)
-            .and_then(|record| record::decode(stored.name(), &record));
+            .and_then(|record| record::decode(stored.name(), &record, "the catalog"));
         let (recorded, refusal) = match recorded {
             Ok(recorded) => (recorded, None),
             Err(error) => (unrecorded(&stored)?, Some(error)),
@@ -122,10 +122,13 @@ impl Layer {
     ) -> Result<Self, Error> {
         let restored = Self::new(Arc::clone(fixed), kind, stored);
         if let Some(stored) = &restored.stored {
-            let restoring = Restoring::new(fixed, &restored.layout, layer, stored)?;
-            let Restoring {
-                steady, segments, ..
-            } = restoring.with_tail(stored)?;
+            let mut restoring = Restoring::new(fixed, &restored.layout, layer);
+            let builder = fixed.builder();
+            for found in stored.segments()? {
+                restoring.add(open(fixed, &builder, stored, &found)?)?;
+            }
+            stored.replay(|run| restoring.take(&run))?;
+            let (steady, segments) = restoring.finish()?;
             restored.swap(|state: &mut Snapshot| {
                 state.steady = steady;
                 state.segments = Arc::new(segments);
@@ -135,8 +138,8 @@ impl Layer {
     }
 }
 
-/// A layer whose segments are there and whose tokens come.
-struct Restoring<'a> {
+/// A layer that gets its segments, and then its tokens.
+pub(super) struct Restoring<'a> {
     fixed: &'a Arc<Fixed>,
     layer: LayerId,
     segments: Vec<Arc<Segment>>,
@@ -144,33 +147,29 @@ struct Restoring<'a> {
 }
 
 impl<'a> Restoring<'a> {
-    fn new(
-        fixed: &'a Arc<Fixed>,
-        layout: &Layout,
-        layer: LayerId,
-        stored: &StoredLayer,
-    ) -> Result<Self, Error> {
-        let builder = fixed.builder();
-        let mut segments: Vec<Arc<Segment>> = vec![];
-        let mut end = layout.sink_end();
-        for found in stored.segments()? {
-            if found.name.start != end {
-                return Err(missing(layer, end, found.name.start));
-            }
-            end = found.name.end;
-            segments.push(Arc::new(open(fixed, &builder, stored, &found)?));
-        }
-        Ok(Self {
+    pub(super) fn new(fixed: &'a Arc<Fixed>, layout: &Layout, layer: LayerId) -> Self {
+        Self {
             fixed,
             layer,
-            segments,
+            segments: vec![],
             steady: Steady::new(layout.sink_end()),
-        })
+        }
     }
 
-    /// The tokens that no segment has.
-    fn with_tail(mut self, stored: &StoredLayer) -> Result<Self, Error> {
-        stored.replay(|run| self.take(&run))?;
+    /// Takes the next segment in order of position.
+    pub(super) fn add(&mut self, segment: Segment) -> Result<(), Error> {
+        let last = self.segments.last().map(|segment| segment.range().end);
+        let end = last.unwrap_or_else(|| self.steady.sink_end());
+        let start = segment.range().start;
+        if start != end {
+            return Err(missing(self.layer, end, start));
+        }
+        self.segments.push(Arc::new(segment));
+        Ok(())
+    }
+
+    /// The layer, after all of its segments and tokens.
+    pub(super) fn finish(mut self) -> Result<(Steady, Vec<Arc<Segment>>), Error> {
         let sink_end = self.steady.sink_end();
         if !self.segments.is_empty() {
             if self.steady.length() < sink_end {
@@ -178,11 +177,11 @@ impl<'a> Restoring<'a> {
             }
             self.pass_segments()?;
         }
-        Ok(self)
+        Ok((self.steady, self.segments))
     }
 
     /// Takes what of a run is neither there already nor in a segment.
-    fn take(&mut self, run: &Run<'_>) -> Result<(), Error> {
+    pub(super) fn take(&mut self, run: &Run<'_>) -> Result<(), Error> {
         let range = TokenRange::new(run.start, run.start.saturating_add(run.tokens));
         let sealed = self.segments.last().map(|segment| segment.range().end);
         let Some(sealed_end) = sealed else {

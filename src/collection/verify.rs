@@ -128,7 +128,7 @@ impl Collection {
             Err(StoreError::Catalog(_)) if self.is_deleted() => return Ok(()),
             recorded => recorded?,
         };
-        let recorded = record::decode(stored.name(), &recorded)?;
+        let recorded = record::decode(stored.name(), &recorded, "the catalog")?;
         let same = recorded.name == self.name
             && recorded.geometry == self.fixed.geometry
             && recorded.parameters == self.fixed.parameters

@@ -123,6 +123,7 @@ impl Settings {
         self.grpc.check(&mut checks);
         self.memory.check(&mut checks);
         self.disk.check(&mut checks);
+        self.storage.check(&self.data_dir, &mut checks);
         self.compute.check(&mut checks);
         self.index.check(&mut checks);
         self.attend.check(&mut checks);

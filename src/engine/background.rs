@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::collection::{Collection, PartEnd, Sealed, Sealing, Workbench};
-use crate::model::{Error, ErrorKind, Generation, LayerId, SegmentId};
+use crate::model::{Error, ErrorKind, Generation, LayerId, SegmentIds};
 
 /// What the background has done since the daemon's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ struct Shared {
     /// Memory that the largest segment asked for so far takes while it is built.
     largest_build: AtomicU64,
     stopping: AtomicBool,
-    segments: AtomicU64,
+    segments: SegmentIds,
     built: AtomicU64,
     merged: AtomicU64,
     discarded: AtomicU64,
@@ -154,6 +154,11 @@ impl Background {
         wait
     }
 
+    /// Names segments.
+    pub(super) fn segment_ids(&self) -> &SegmentIds {
+        &self.shared.segments
+    }
+
     /// Has everything that failed for want of room tried again now: there may be some.
     pub(super) fn retry(&self) {
         self.shared.retry();
@@ -233,7 +238,7 @@ impl Shared {
             ended: watch::Sender::default(),
             largest_build: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            segments: AtomicU64::new(last_segment),
+            segments: SegmentIds::after(last_segment),
             built: AtomicU64::new(0),
             merged: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
@@ -345,7 +350,7 @@ impl Shared {
             self.done(job);
             return job.finish(Err(Error::new(ErrorKind::NotFound, gone)));
         };
-        let id = SegmentId(self.segments.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.segments.next();
         let layer = collection.layer(job.layer);
         match layer.and_then(|layer| layer.conclude(id, sealing)) {
             Ok(Sealed::Built { range, merged }) => {

@@ -4,7 +4,7 @@
 //! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs`, `retention.rs` and [`verify`].
+//! `recovery.rs`, `retention.rs`, [`snapshots`] and [`verify`].
 
 mod audits;
 pub mod background;
@@ -16,14 +16,17 @@ mod registry;
 mod retention;
 mod sharing;
 pub mod sizes;
+pub mod snapshots;
 pub mod verify;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_kernels::{Isa, Kernels};
 use wavekv_storage::Budget;
 use wavekv_storage::store::Store;
+use wavekv_storage::store::snapshots::Snapshots;
 
 use self::audits::Audits;
 use self::background::Background;
@@ -32,6 +35,7 @@ pub use self::pool::while_the_disk_reads;
 use self::recovery::Recovery;
 use self::registry::Registry;
 use self::retention::Deleted;
+use self::snapshots::Archive;
 use self::verify::Verifications;
 use crate::clock::Clock;
 use crate::collection::{Collection, Fork, on_disk, record};
@@ -60,6 +64,8 @@ pub struct EngineSettings {
     pub max_collections: usize,
     /// Tokens of a layer.
     pub max_tokens_per_layer: u32,
+    /// Where snapshots are, if there may be any.
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 /// All collections and the threads that work on them.
@@ -77,6 +83,7 @@ pub struct Engine {
     pool: ComputePool,
     background: Background,
     audits: Audits,
+    archive: Archive,
     deleted: Deleted,
     verifications: Verifications,
 }
@@ -108,6 +115,7 @@ impl Engine {
             pool: ComputePool::start(settings.threads)?,
             background: Background::start(settings.background_threads, boot_epoch.0 << 32, clock)?,
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
+            archive: Archive::start(settings.snapshot_dir.clone().map(Snapshots::new))?,
             deleted: Deleted::default(),
             verifications: Verifications::default(),
             settings,

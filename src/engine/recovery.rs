@@ -81,6 +81,7 @@ impl Engine {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "files that nothing names were not looked for"),
         }
+        self.sweep_snapshots();
         let found = std::mem::take(&mut *self.recovery.found.lock());
         let (all, opened, refused) = (found.len(), AtomicU64::new(0), AtomicU64::new(0));
         tracing::info!(collections = all, "opening");

@@ -1,6 +1,7 @@
 //! A newtype for every integer that has an owner, so that a layer is never passed for a head.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -39,6 +40,22 @@ id! {
 id! {
     /// Which start of the daemon this is, counted in its data directory.
     BootEpoch(u64)
+}
+
+/// Gives out names of segments, each once.
+#[derive(Debug)]
+pub struct SegmentIds(AtomicU64);
+
+impl SegmentIds {
+    /// Those after `last`, which no earlier start of the daemon has come to.
+    pub fn after(last: u64) -> Self {
+        Self(AtomicU64::new(last))
+    }
+
+    /// A name that no other segment has.
+    pub fn next(&self) -> SegmentId {
+        SegmentId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }
 
 impl KvHead {

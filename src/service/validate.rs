@@ -12,6 +12,9 @@ use crate::model::{
     SegmentId, TokenRange, limits,
 };
 
+/// Entries of a page when the request does not say.
+const PAGE_SIZE: u32 = 100;
+
 /// The collection that a request names.
 ///
 /// # Errors
@@ -23,6 +26,36 @@ pub fn collection(
     let name = CollectionName::new(&given.namespace, &given.name)
         .map_err(|invalid| invalid.within("collection"))?;
     Ok((name, given.generation.map(Generation)))
+}
+
+/// The name of a collection that is to be made, if the request gives one.
+///
+/// # Errors
+/// [`Invalid`] when it is no name, or comes with a generation, which the daemon chooses.
+pub fn collection_to_be(
+    given: Option<&v1::CollectionRef>,
+) -> Result<Option<CollectionName>, Invalid> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let (name, generation) = collection(Some(given))?;
+    match generation {
+        None => Ok(Some(name)),
+        Some(generation) => Err(Invalid::new(
+            "collection.generation",
+            generation,
+            "it to be unset: the daemon chooses it",
+        )),
+    }
+}
+
+/// How many entries of a listing a page has; 0 where the request does not say.
+///
+/// # Errors
+/// [`Invalid`] when they are too many.
+pub fn page_size(given: u32) -> Result<usize, Invalid> {
+    let size = if given == 0 { PAGE_SIZE } else { given };
+    Ok(Invalid::unless_within("page_size", size, limits::PAGE_SIZE)? as usize)
 }
 
 /// How many entries a batch has.

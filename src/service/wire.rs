@@ -8,6 +8,7 @@ use crate::collection::{
     Traffic,
 };
 use crate::engine::batch::Clustered;
+use crate::engine::snapshots::Snapshot;
 use crate::engine::verify::Told;
 use crate::model::{
     Audit, ClusterAddress, CollectionName, Dtype, Durability, Generation, Geometry, IndexKind,
@@ -94,6 +95,30 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
         refusal: collection
             .refusal()
             .map_or_else(String::new, ToString::to_string),
+    }
+}
+
+pub(super) fn snapshot(snapshot: Snapshot) -> v1::SnapshotDescription {
+    let empty = v1::SnapshotDescription {
+        snapshot: snapshot.name,
+        made_at: snapshot.made_at,
+        ..Default::default()
+    };
+    match snapshot.described {
+        Err(refusal) => v1::SnapshotDescription {
+            refusal: refusal.to_string(),
+            ..empty
+        },
+        Ok(described) => v1::SnapshotDescription {
+            namespace: described.name.namespace().to_owned(),
+            name: described.name.name().to_owned(),
+            fingerprint: described.geometry.fingerprint,
+            kind: index_kind(described.parameters.kind).into(),
+            durability: durability(described.durability).into(),
+            layer_lengths: described.layer_lengths,
+            bytes: described.bytes,
+            ..empty
+        },
     }
 }
 

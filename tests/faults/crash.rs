@@ -60,7 +60,10 @@ async fn what_is_acknowledged_is_there_wherever_the_process_ends() {
     let mut seed = 0;
     // Those of a start and of healing have tests of their own.
     let under_load = |point: &&String| {
-        !point.starts_with("number.") && *point != "catalog.probe" && *point != "catalog.open"
+        !point.starts_with("number.")
+            && *point != "catalog.probe"
+            && *point != "catalog.open"
+            && !Faulty::is_of_sharing(point)
     };
     for point in points.iter().filter(under_load) {
         for _ in 0..rounds() {

@@ -78,6 +78,12 @@ impl Faulty {
         points.split(' ').map(str::to_owned).collect()
     }
 
+    /// Those of what shares files: forks, snapshots and the sweep of a start.
+    pub(crate) fn is_of_sharing(point: &str) -> bool {
+        let rooms = ["share.", "fork.", "snapshot.", "sweep."];
+        rooms.iter().any(|room| point.starts_with(room))
+    }
+
     /// A connection, once it serves.
     pub(crate) async fn client(&self) -> Client {
         let socket = self.data_dir().join("wavekvd.sock");

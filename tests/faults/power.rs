@@ -43,6 +43,11 @@ impl Synced {
                     let bytes = synced.files.remove(Path::new(from));
                     synced.files.extend(bytes.map(|bytes| (to.into(), bytes)));
                 }
+                "linked" => {
+                    let (from, to) = rest.split_once(' ').unwrap();
+                    let bytes = synced.files.get(Path::new(from)).copied();
+                    synced.files.extend(bytes.map(|bytes| (to.into(), bytes)));
+                }
                 other => panic!("{other}"),
             }
         }

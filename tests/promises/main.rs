@@ -30,6 +30,7 @@ mod same_collection;
 mod services;
 mod settings;
 mod sharing;
+mod snapshots;
 mod speculation;
 mod verification;
 mod zones;

@@ -14,6 +14,7 @@ mod collections;
 mod data_plane;
 mod error;
 mod packed;
+mod snapshots;
 mod verification;
 
 pub use address::{Address, AddressError};

@@ -8,14 +8,17 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
-    AuditStats, AuditedHead, ClusteringStats, CollectionRef, DiskStats, LayerStats, MemoryStats,
-    PlaceRequest, PlaceResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
+    AuditStats, AuditedHead, ClusteringStats, CollectionRef, DeleteSnapshotRequest,
+    DeleteSnapshotResponse, DiskStats, LayerStats, ListSnapshotsRequest, ListSnapshotsResponse,
+    MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest, RestoreResponse, SnapshotRequest,
+    SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
 };
 
 use crate::collection::LayerSize;
 use crate::engine::sizes::EngineSize;
 use crate::engine::{Engine, sizes};
 use crate::model::Error;
+use crate::service::grpc::snapshots::{self, Answers};
 use crate::service::status::status;
 use crate::service::{validate, wire};
 
@@ -33,8 +36,7 @@ impl AdminService for Admin {
         let stats = self
             .0
             .compute(move |engine| stats(engine, request.collection.as_ref()));
-        let stats = stats.await.and_then(|stats| stats);
-        stats.map(Response::new).map_err(|error| status(&error))
+        answer(stats.await.and_then(|stats| stats))
     }
 
     async fn place(
@@ -43,8 +45,7 @@ impl AdminService for Admin {
     ) -> Result<Response<PlaceResponse>, Status> {
         let request = request.into_inner();
         let placed = self.0.compute(move |engine| place(engine, &request));
-        let placed = placed.await.and_then(|placed| placed);
-        placed.map(Response::new).map_err(|error| status(&error))
+        answer(placed.await.and_then(|placed| placed))
     }
 
     type VerifyStream = Pin<Box<dyn Stream<Item = Result<VerifyResponse, Status>> + Send>>;
@@ -69,6 +70,46 @@ impl AdminService for Admin {
         });
         Ok(Response::new(Box::pin(answers)))
     }
+
+    type SnapshotStream = Answers<SnapshotResponse>;
+
+    async fn snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        answer(snapshots::take(&self.0, request.get_ref()))
+    }
+
+    type RestoreStream = Answers<RestoreResponse>;
+
+    async fn restore(
+        &self,
+        request: Request<RestoreRequest>,
+    ) -> Result<Response<Self::RestoreStream>, Status> {
+        answer(snapshots::restore(&self.0, request.get_ref()))
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: Request<ListSnapshotsRequest>,
+    ) -> Result<Response<ListSnapshotsResponse>, Status> {
+        let request = request.into_inner();
+        let listed = self
+            .0
+            .compute(move |engine| snapshots::list(engine, &request));
+        answer(listed.await.and_then(|listed| listed))
+    }
+
+    async fn delete_snapshot(
+        &self,
+        request: Request<DeleteSnapshotRequest>,
+    ) -> Result<Response<DeleteSnapshotResponse>, Status> {
+        answer(snapshots::delete(&self.0, request.get_ref()).await)
+    }
+}
+
+fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
 }
 
 fn place(engine: &Engine, request: &PlaceRequest) -> Result<PlaceResponse, Error> {

@@ -10,12 +10,9 @@ use wavekv_proto::v1::{
 };
 
 use crate::engine::Engine;
-use crate::model::{CollectionName, Error, ErrorKind, Invalid, Retention, limits};
+use crate::model::{CollectionName, Error, ErrorKind, Invalid, Retention};
 use crate::service::status::status;
 use crate::service::{validate, wire};
-
-/// Collections of a page when the request does not say.
-const DEFAULT_PAGE_SIZE: u32 = 100;
 
 /// The service over an engine.
 #[derive(Clone, Debug)]
@@ -23,11 +20,8 @@ pub struct Collections(pub Arc<Engine>);
 
 impl Collections {
     fn create_now(engine: &Engine, request: &CreateRequest) -> Result<CreateResponse, Error> {
-        let (name, generation) = validate::collection(request.collection.as_ref())?;
-        if let Some(generation) = generation {
-            let expected = "it to be unset: the daemon chooses it";
-            return Err(Invalid::new("collection.generation", generation, expected).into());
-        }
+        let name = validate::collection_to_be(request.collection.as_ref())?;
+        let name = validate::present("collection", name)?;
         let geometry = validate::geometry(request.geometry.as_ref())?;
         let otherwise = engine.settings();
         let parameters = validate::parameters(request.index.as_ref(), otherwise.parameters)?;
@@ -60,12 +54,7 @@ impl Collections {
     }
 
     fn list_now(&self, request: &ListRequest) -> Result<ListResponse, Error> {
-        let size = if request.page_size == 0 {
-            DEFAULT_PAGE_SIZE
-        } else {
-            request.page_size
-        };
-        let size = Invalid::unless_within("page_size", size, limits::PAGE_SIZE)? as usize;
+        let size = validate::page_size(request.page_size)?;
         let namespace = match request.namespace.as_str() {
             "*" => None,
             namespace => Some(CollectionName::checked_namespace(namespace)?),

@@ -3,6 +3,7 @@
 mod admin;
 mod collections;
 mod data_plane;
+mod snapshots;
 
 pub use self::admin::Admin;
 pub use self::collections::Collections;

@@ -67,7 +67,7 @@ const INLINE: u8 = 0;
 const FILE: u8 = 1;
 
 /// Takes numbers from the front of a value; `None` when there are no more.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// After the version, which must be ours.
@@ -76,36 +76,36 @@ impl<'a> Reader<'a> {
         (version == VERSION).then_some(reader)
     }
 
-    fn versioned(value: &'a [u8]) -> Option<(u8, Self)> {
+    pub(crate) fn versioned(value: &'a [u8]) -> Option<(u8, Self)> {
         let (version, rest) = value.split_first()?;
         Some((*version, Self(rest)))
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         let len = self.u32()?;
         let text = std::str::from_utf8(self.bytes(len as usize)?).ok()?;
         Some(text.to_owned())
     }
 
-    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(bytes)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         Some(self.bytes(1)?[0])
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.bytes(4)?.try_into().ok()?))
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
     }
 
-    fn end(self) -> Option<()> {
+    pub(crate) fn end(self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }
@@ -130,7 +130,7 @@ impl CollectionRow {
     }
 }
 
-fn put_text(value: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(value: &mut Vec<u8>, text: &str) {
     value.extend_from_slice(&(text.len() as u32).to_le_bytes());
     value.extend_from_slice(text.as_bytes());
 }

@@ -14,11 +14,11 @@ use std::io;
 
 #[cfg(feature = "failpoints")]
 pub use control::obey;
-pub(crate) use syncs::{catalog_write, file_synced, folder_synced, renamed};
+pub(crate) use syncs::{catalog_write, file_synced, folder_synced, linked, renamed};
 
 /// Every place. That something is not removed goes unnoticed until the next start; behind
 /// `catalog.committed` nothing can fail, so that only the end of the process is of use there.
-pub const POINTS: [&str; 22] = [
+pub const POINTS: [&str; 33] = [
     "number.write",
     "number.sync",
     "number.rename",
@@ -37,6 +37,17 @@ pub const POINTS: [&str; 22] = [
     "segment.rename",
     "segment.folder",
     "segment.remove",
+    "share.link",
+    "share.sync",
+    "fork.sync",
+    "snapshot.make",
+    "snapshot.write",
+    "snapshot.copy",
+    "snapshot.sync",
+    "snapshot.rename",
+    "snapshot.folder",
+    "snapshot.remove",
+    "sweep.remove",
     "catalog.commit",
     "catalog.committed",
     "catalog.probe",

@@ -1,8 +1,8 @@
 //! What the device has: noted in a file, so that a test can kill the process and take away all the rest, as a loss of power
 //! does.
 //!
-//! A line is `file BYTES PATH` (of the file, so many are on the device), `entry PATH` (its name is in its folder there) or
-//! `renamed FROM TO`.
+//! A line is `file BYTES PATH` (of the file, so many are on the device), `entry PATH` (its name is in its folder there),
+//! `renamed FROM TO` (a file or a folder) or `linked FROM TO` (the file has another name).
 
 #[cfg(feature = "failpoints")]
 mod noted {
@@ -50,6 +50,10 @@ mod noted {
         write(&format_args!("renamed {} {}", from.display(), to.display()));
     }
 
+    pub(crate) fn linked(from: &Path, to: &Path) {
+        write(&format_args!("linked {} {}", from.display(), to.display()));
+    }
+
     /// Does a write to the catalog in `folder`; when it was synced, its logs are on the device as they are then. One write
     /// at a time, so that they have nothing that came after it.
     pub(crate) fn catalog_write<E>(
@@ -84,6 +88,9 @@ mod noted {
     pub(crate) fn renamed(_: &Path, _: &Path) {}
 
     #[inline]
+    pub(crate) fn linked(_: &Path, _: &Path) {}
+
+    #[inline]
     pub(crate) fn catalog_write<E>(
         _: &Path,
         _: bool,
@@ -95,4 +102,4 @@ mod noted {
 
 #[cfg(feature = "failpoints")]
 pub(super) use noted::note;
-pub(crate) use noted::{catalog_write, file_synced, folder_synced, renamed};
+pub(crate) use noted::{catalog_write, file_synced, folder_synced, linked, renamed};

@@ -8,7 +8,7 @@ use crate::segment::{ColumnId, Schema};
 use crate::{Buffer, Bytes, Cells, Hold, Patience, ResidenceError};
 
 /// The columns of one sealed segment. Made by [`SegmentBuilder::seal`](super::SegmentBuilder::seal) or by
-/// [`file::open`](super::file::open), which have checked every size. What is in memory counts in its budget until this is
+/// [`file::open`](super::file::open) or [`file::load`](super::file::load), which have checked every size. What is in memory counts in its budget until this is
 /// dropped: all of what was built, and of a mapped file the blocks that are there.
 ///
 /// Of a paged column (see [`Column::paged`](super::Column::paged)), whoever reads rows holds them meanwhile
@@ -33,6 +33,11 @@ pub(super) struct Filled {
 #[derive(Debug)]
 pub(super) enum Content {
     Owned(Buffer),
+    /// A part of a file that was read whole.
+    Loaded {
+        file: Arc<Buffer>,
+        range: Range<usize>,
+    },
     Mapped {
         file: Arc<PagedFile>,
         range: Range<usize>,
@@ -43,6 +48,7 @@ impl Content {
     fn cells(&self) -> Cells<'_> {
         Cells::new(match self {
             Self::Owned(buffer) => buffer.as_bytes(),
+            Self::Loaded { file, range } => &file.as_bytes()[range.clone()],
             Self::Mapped { file, range } => &file.bytes()[range.clone()],
         })
     }
@@ -141,15 +147,16 @@ impl Columns {
 
     fn file(&self) -> Option<&PagedFile> {
         self.filled.iter().find_map(|column| match &column.content {
-            Content::Owned(_) => None,
+            Content::Owned(_) | Content::Loaded { .. } => None,
             Content::Mapped { file, .. } => Some(&**file),
         })
     }
 
-    /// What was built counts in its budget: its content and its alignment, or nothing of a mapped file.
+    /// What is in memory counts in its budget: content and alignment of what was built or loaded, nothing of a mapped file.
     pub fn footprint(&self) -> Bytes {
         let footprint = |column: &Filled| match &column.content {
             Content::Owned(buffer) => buffer.footprint(),
+            Content::Loaded { range, .. } => Buffer::footprint_of(range.len()),
             Content::Mapped { .. } => Bytes(0),
         };
         self.filled.iter().map(footprint).sum()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use fs_err::File;
 
+use super::contents;
 use super::layer::{kept, segment_row};
 use super::opened::Wanted;
 use super::run::{self, Run, Written};
@@ -16,11 +17,11 @@ use super::tail::Kept;
 use super::{
     Durability, NotMade, SegmentName, Store, StoreError, StoredCollection, StoredLayer, make_folder,
 };
-use crate::catalog::is_full;
 use crate::catalog::keys::{self, Key, Place};
 use crate::catalog::rows::{CollectionRow, SegmentRow, TailContent, TailRow};
+use crate::faults::{file_synced, folder_synced, linked, point};
+use crate::segment::Columns;
 use crate::segment::file::{self, Check};
-use crate::segment::{Columns, Schema};
 use crate::{Hold, Patience, ResidenceError};
 
 /// The files and rows of a collection that is not there yet. Dropped without a commit, they go.
@@ -200,7 +201,7 @@ impl Assembly {
         Ok(bytes)
     }
 
-    /// Writes the file of a segment, and maps it.
+    /// Writes the file of a segment, and maps it. Whoever seals the same content in the same scope later shares it.
     ///
     /// # Errors
     /// [`StoreError`] when the system refuses.
@@ -209,24 +210,29 @@ impl Assembly {
         layer: u32,
         name: SegmentName,
         meaning: u32,
+        scope: &str,
         columns: &Columns,
-        schema: &Arc<Schema>,
     ) -> Result<Arc<Columns>, StoreError> {
         let label = self.layer(layer).label(name, meaning, None);
-        let row_bytes = self.layer(layer).segment_row_bytes(&label, None);
+        let _held = hold_all(columns)?;
+        let digest = contents::digest(scope, name, meaning, columns);
+        let row_bytes = self.layer(layer).segment_row_bytes(&label, Some(digest));
         let bytes = self.take(file::length(&label, columns) + row_bytes)?;
         let layer = self.layer(layer);
         let path = layer.segment_path(name.number);
-        let _held = hold_all(columns)?;
         let seal = file::write(&path, &label, columns, self.collection.durability.sync())?;
         layer.keep_segment(name.number, bytes, &layer.origin(name.number));
-        let row = segment_row(&label, seal, None, None);
-        let key = layer.segment_key(name.number);
+        let row = segment_row(&label, seal, None, Some(digest));
+        let (key, content) = (
+            layer.segment_key(name.number),
+            layer.content_key(&digest, name.number),
+        );
         self.rows.push((key, row.encode()));
+        self.rows.push((content, vec![]));
         let home = self.collection.home();
         let wanted = Wanted {
             label: &label,
-            schema,
+            schema: columns.schema(),
             seal,
             check: Check::Frame,
         };
@@ -242,7 +248,7 @@ impl Assembly {
         let power = collection.durability == Durability::Power;
         if power {
             for folder in [collection.folder(), &collection.shared.folder] {
-                sync(folder)?;
+                sync_folder("fork.sync", folder)?;
             }
         }
         let row = CollectionRow {
@@ -296,7 +302,7 @@ impl Assembly {
         self.collection.shared.space.share(file, bytes, generations);
         let (durability, wanted) = (of.collection.durability, self.collection.durability);
         if wanted == Durability::Power && (copied || durability != wanted) {
-            sync(to)?;
+            sync_file("share.sync", to)?;
         }
         Ok(())
     }
@@ -331,23 +337,55 @@ pub(super) fn hold_all(columns: &Columns) -> Result<Hold<'_>, StoreError> {
         })
 }
 
-/// Gives a file another name, or copies it where there can be none: on a file system without, or when it has too many.
-/// Says whether it was copied.
+/// Gives a file another name, or copies it where there can be none. Says whether it was copied.
 pub(super) fn share(from: &Path, to: &Path) -> Result<bool, StoreError> {
-    let hopeless = |refused: &std::io::Error| {
-        let kind = refused.kind();
-        is_full(refused) || matches!(kind, ErrorKind::NotFound | ErrorKind::AlreadyExists)
-    };
-    let shared = match fs_err::hard_link(from, to) {
-        // With its mode. What is wrong with the copy is found by its checksum.
-        Err(refused) if !hopeless(&refused) => fs_err::copy(from, to).map(|_| true),
-        linked => linked.map(|()| false),
-    };
+    let shared = link(from, to).and_then(|linked| {
+        if !linked {
+            // With its mode. What is wrong with the copy is found by its checksum.
+            fs_err::copy(from, to)?;
+        }
+        Ok(!linked)
+    });
     shared.map_err(|source| StoreError::io(from, source))
 }
 
-/// Has the device take a file, or the names in a folder.
-pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
+/// Gives a file another name; whether there can be one: not between file systems, on one that knows none, or when it has too
+/// many.
+pub(super) fn link(from: &Path, to: &Path) -> std::io::Result<bool> {
+    let impossible = |refused: &std::io::Error| {
+        matches!(
+            refused.kind(),
+            ErrorKind::CrossesDevices
+                | ErrorKind::PermissionDenied
+                | ErrorKind::TooManyLinks
+                | ErrorKind::Unsupported
+        )
+    };
+    match point("share.link").and_then(|()| fs_err::hard_link(from, to)) {
+        Err(refused) if impossible(&refused) => Ok(false),
+        refused @ Err(_) => refused.map(|()| false),
+        Ok(()) => {
+            linked(from, to);
+            Ok(true)
+        }
+    }
+}
+
+/// Has the device take a file; `name` is that of the point where a test has it fail.
+pub(super) fn sync_file(name: &str, path: &Path) -> Result<(), StoreError> {
+    sync(name, path)?;
+    file_synced(path);
+    Ok(())
+}
+
+/// Has the device take the names in a folder.
+pub(super) fn sync_folder(name: &str, folder: &Path) -> Result<(), StoreError> {
+    sync(name, folder)?;
+    folder_synced(folder);
+    Ok(())
+}
+
+fn sync(name: &str, path: &Path) -> Result<(), StoreError> {
+    let synced = point(name).and_then(|()| File::open(path)?.sync_all());
     synced.map_err(|source| StoreError::io(path, source))
 }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::assembly::{hold_all, share, sync};
+use super::assembly::{hold_all, share, sync_file, sync_folder};
 use super::layer::StoredLayer;
 use super::opened::Wanted;
 use super::space::FileId;
@@ -142,8 +142,8 @@ impl StoredLayer {
             return Ok(None);
         }
         if self.collection.durability == Durability::Power {
-            sync(&path)?;
-            sync(self.collection.folder())?;
+            sync_file("share.sync", &path)?;
+            sync_folder("share.sync", self.collection.folder())?;
         }
         Ok(Some(Twin {
             written_as,

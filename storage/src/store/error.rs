@@ -110,7 +110,9 @@ impl StoreError {
         match self {
             Self::Catalog(CatalogError::Full { .. }) | Self::NoRoom { .. } => Remedy::Space,
             Self::Catalog(CatalogError::Refused { .. }) => Remedy::Repair,
-            Self::Io { source, .. } | Self::Segment(FileError::Io { source, .. }) => of(source),
+            Self::Io { source, .. } | Self::Segment(FileError::Io { source, .. }) => {
+                Remedy::of(source)
+            }
             Self::Catalog(
                 CatalogError::Schema { .. }
                 | CatalogError::Damaged { .. }
@@ -133,13 +135,15 @@ impl StoreError {
     }
 }
 
-fn of(source: &io::Error) -> Remedy {
-    if is_full(source) {
-        Remedy::Space
-    } else if source.kind() == io::ErrorKind::NotFound {
-        // A file that the catalog names and that is not there is lost.
-        Remedy::Restore
-    } else {
-        Remedy::Repair
+impl Remedy {
+    pub(super) fn of(source: &io::Error) -> Self {
+        if is_full(source) {
+            Self::Space
+        } else if source.kind() == io::ErrorKind::NotFound {
+            // A file that the catalog names and that is not there is lost.
+            Self::Restore
+        } else {
+            Self::Repair
+        }
     }
 }

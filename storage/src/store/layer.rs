@@ -485,7 +485,7 @@ impl StoredLayer {
         self.keep_segment(number, bytes + file_bytes, &twin.written_as);
     }
 
-    fn content_key(&self, digest: &Digest, number: u64) -> Key {
+    pub(super) fn content_key(&self, digest: &Digest, number: u64) -> Key {
         Key::content(digest, self.collection.generation, self.layer, number)
     }
 

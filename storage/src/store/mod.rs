@@ -15,8 +15,8 @@
 //! RocksDB writes a value to its log and again to its table, with a checksum that is slow where SSE 4.2 may not be
 //! assumed, and a file is written once.
 //!
-//! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`] and
-//! [`Assembly`]; `verify.rs` reads what is there again.
+//! Must not know: what a token, a column or a record means. Start at [`Store::open`], then [`StoredLayer`], [`Assembly`] and
+//! [`snapshots`]; `verify.rs` reads what is there again.
 
 mod assembly;
 mod collection;
@@ -27,6 +27,7 @@ mod layer;
 mod limbo;
 mod opened;
 mod run;
+pub mod snapshots;
 mod space;
 mod sweep;
 mod tail;

@@ -12,6 +12,7 @@ use super::space::FileId;
 use super::{Shared, StoreError};
 use crate::catalog::keys::{self, Family, Key};
 use crate::catalog::rows::{SegmentRow, TailContent, TailRow};
+use crate::faults::point;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub(super) fn sweep(shared: &Shared) -> Result<Swept, StoreError> {
         .collect();
     let mut swept = Swept::default();
     for (path, file_name) in entries(&shared.folder)? {
-        if !known.contains(&file_name) && fs_err::remove_dir_all(&path).is_ok() {
+        let remove = || point("sweep.remove").and_then(|()| fs_err::remove_dir_all(&path));
+        if !known.contains(&file_name) && remove().is_ok() {
             swept.removed += 1;
         }
     }
@@ -95,7 +97,10 @@ fn sweep_collection(
         if unread {
             // It may be that of a row that cannot be read.
             stored += bytes;
-        } else if fs_err::remove_file(&path).is_ok() {
+            continue;
+        }
+        let removed = point("sweep.remove").and_then(|()| fs_err::remove_file(&path));
+        if removed.is_ok() {
             swept.removed += 1;
             swept.bytes += bytes;
         }

@@ -1,6 +1,7 @@
 //! Every verb and flag, declared once with its help.
 
 mod bench;
+mod snapshots;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use wavekv_trace::Dtype;
 use crate::mode::Mode;
 
 pub(crate) use bench::Bench;
+pub(crate) use snapshots::{Restore, RmSnapshots, Snapshot, SnapshotsVerb};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -48,6 +50,13 @@ pub(crate) enum Verb {
     Ingest(Ingest),
     /// Make a collection that begins with another's first tokens and shares them
     Fork(Fork),
+    /// Save a collection, as it is now, to a directory of its own in the daemon's directory of snapshots
+    Snapshot(Snapshot),
+    /// Make a collection of a snapshot
+    Restore(Restore),
+    /// List and remove snapshots
+    #[command(subcommand)]
+    Snapshots(SnapshotsVerb),
     /// Make an attention trace without a model: clustered keys, sinks, local bias, needles
     Generate(Generate),
     /// Replay a trace's queries against the daemon and compare each mode with exact attention in f64

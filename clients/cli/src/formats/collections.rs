@@ -23,7 +23,7 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
         "length": collection.length,
         "layer_lengths": collection.layer_lengths,
         "payload_bytes": payload_bytes(collection),
-        "durability": durability(collection),
+        "durability": durability(collection.durability()),
         "ttl_seconds": collection.ttl_seconds,
         "expendable": collection.expendable,
         "refusal": collection.refusal,
@@ -39,7 +39,7 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
             "scale": geometry.scale,
         },
         "index": {
-            "kind": kind(&index),
+            "kind": kind(index.kind()),
             "sink_tokens": index.sink_tokens,
             "recent_tokens": index.recent_tokens,
             "segment_tokens": index.segment_tokens,
@@ -72,7 +72,7 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
             collection.namespace.clone(),
             collection.name.clone(),
             geometry.fingerprint.clone(),
-            kind(&collection.index.unwrap_or_default()).to_owned(),
+            kind(collection.index.unwrap_or_default().kind()).to_owned(),
             dtype(&geometry).to_owned(),
             collection.length.to_string(),
             geometry.layers.len().to_string(),
@@ -102,9 +102,9 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         ("dtype", dtype(&geometry).to_owned()),
         ("scale", geometry.scale.to_string()),
         ("K and V", size(payload_bytes(collection))),
-        ("durability", durability(collection).to_owned()),
+        ("durability", durability(collection.durability()).to_owned()),
         ("kept", kept(collection)),
-        ("index", kind(&index).to_owned()),
+        ("index", kind(index.kind()).to_owned()),
         ("sink tokens", shown(index.sink_tokens)),
         ("recent tokens", shown(index.recent_tokens)),
         ("segment tokens", shown(index.segment_tokens)),
@@ -125,8 +125,8 @@ fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn durability(collection: &wire::CollectionDescription) -> &'static str {
-    match collection.durability() {
+pub(super) fn durability(durability: wire::Durability) -> &'static str {
+    match durability {
         wire::Durability::Unspecified => "unknown",
         wire::Durability::None => "none",
         wire::Durability::Process => "process",
@@ -150,8 +150,8 @@ fn kept(collection: &wire::CollectionDescription) -> String {
     }
 }
 
-fn kind(index: &wire::IndexParameters) -> &'static str {
-    match index.kind() {
+pub(super) fn kind(kind: wire::IndexKind) -> &'static str {
+    match kind {
         wire::IndexKind::Unspecified => "unknown",
         wire::IndexKind::Wave => "wave",
         wire::IndexKind::Flat => "flat",

@@ -2,16 +2,18 @@
 
 mod bench;
 mod collections;
+mod each;
 pub(crate) mod eval;
 mod fork;
 mod generate;
 mod ingest;
+mod snapshots;
 mod stats;
 mod verify;
 
 use wavekv_client::Client;
 
-use crate::arguments::{Arguments, CollectionsVerb, Verb};
+use crate::arguments::{Arguments, CollectionsVerb, SnapshotsVerb, Verb};
 use crate::failure::Failure;
 
 /// Runs the verb that was asked for.
@@ -28,6 +30,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Bench(bench) => bench::run(&address, &bench, json).await,
         Verb::Fork(fork) => fork::run(&Client::connect(&address).await?, &fork, json).await,
         Verb::Verify(verify) => verify::run(&Client::connect(&address).await?, &verify, json).await,
+        Verb::Snapshot(snapshot) => {
+            snapshots::take::run(&Client::connect(&address).await?, &snapshot, json).await
+        }
+        Verb::Restore(restore) => {
+            snapshots::restore::run(&Client::connect(&address).await?, &restore, json).await
+        }
+        Verb::Snapshots(verb) => {
+            let client = Client::connect(&address).await?;
+            match verb {
+                SnapshotsVerb::Ls => snapshots::ls::run(&client, json).await,
+                SnapshotsVerb::Rm(rm) => snapshots::rm::run(&client, &rm, json).await,
+            }
+        }
         Verb::Stats => stats::run(&Client::connect(&address).await?, json).await,
         Verb::Collections(verb) => {
             let client = Client::connect(&address).await?;

@@ -376,4 +376,30 @@ impl AdminService for State {
     async fn verify(&self, _: Request<wire::VerifyRequest>) -> Answer<Self::VerifyStream> {
         Err(Status::unimplemented("verify"))
     }
+
+    type SnapshotStream = tokio_stream::Empty<Result<wire::SnapshotResponse, Status>>;
+
+    async fn snapshot(&self, _: Request<wire::SnapshotRequest>) -> Answer<Self::SnapshotStream> {
+        Err(Status::unimplemented("snapshot"))
+    }
+
+    type RestoreStream = tokio_stream::Empty<Result<wire::RestoreResponse, Status>>;
+
+    async fn restore(&self, _: Request<wire::RestoreRequest>) -> Answer<Self::RestoreStream> {
+        Err(Status::unimplemented("restore"))
+    }
+
+    async fn list_snapshots(
+        &self,
+        _: Request<wire::ListSnapshotsRequest>,
+    ) -> Answer<wire::ListSnapshotsResponse> {
+        Err(Status::unimplemented("list_snapshots"))
+    }
+
+    async fn delete_snapshot(
+        &self,
+        _: Request<wire::DeleteSnapshotRequest>,
+    ) -> Answer<wire::DeleteSnapshotResponse> {
+        Err(Status::unimplemented("delete_snapshot"))
+    }
 }

@@ -1,13 +1,14 @@
 //! A sealed segment as one Arrow IPC file: written once, checked, and mapped in place.
 //!
 //! `FORMAT.md` beside this file has the byte map. [`write()`] makes a file that is whole or not there; [`open`] maps it and
-//! refuses whatever is not the segment that was asked for; [`verify`] reads every byte again.
+//! refuses whatever is not the segment that was asked for; [`load`] reads it into memory; [`verify`] reads every byte again.
 //!
 //! Must not know: what a column means, and where files stand. Start at [`Label`], then `write.rs`, then `open.rs`.
 
 mod error;
 mod frame;
 mod label;
+mod load;
 mod open;
 mod parse;
 mod types;
@@ -16,6 +17,7 @@ mod write;
 
 pub use error::FileError;
 pub use label::Label;
+pub use load::{LoadError, load};
 pub use open::{Check, open};
 pub use verify::verify;
 pub use write::{length, write};

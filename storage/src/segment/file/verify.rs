@@ -51,7 +51,7 @@ pub fn verify(
     Ok(ControlFlow::Continue(()))
 }
 
-/// The columns of a file all of whose checksums are right.
+/// The columns of a mapped file all of whose checksums are right.
 pub(super) fn checked(
     path: &Path,
     mapping: &Mapping,
@@ -70,9 +70,20 @@ pub(super) fn checked(
         };
         read.map(|()| checksum).map_err(failed)
     };
+    checked_by(checksum, (path, mapping.bytes()), label, schema, seal)
+}
+
+/// The same of a file whose `bytes` are made the checksums of by `checksum`.
+pub(super) fn checked_by(
+    checksum: impl Fn(Range<usize>) -> Result<u32, FileError>,
+    (path, bytes): (&Path, &[u8]),
+    label: &Label,
+    schema: &Schema,
+    seal: Seal,
+) -> Result<Vec<Found>, FileError> {
     // First, so that what is looked at below was read without an error.
-    let whole = checksum(0..mapping.bytes().len())?;
-    let found = parse(path, mapping.bytes(), label, schema)?;
+    let whole = checksum(0..bytes.len())?;
+    let found = parse(path, bytes, label, schema)?;
     if whole == seal.checksum {
         return Ok(found);
     }
