@@ -18,6 +18,7 @@ mod corruption;
 mod disk;
 mod durability;
 mod exactness;
+mod formats;
 mod full_disk;
 mod histories;
 mod isolation;
