@@ -95,6 +95,8 @@ async fn what_was_acknowledged_before_the_memory_was_full_stays() {
     assert!(sequence.equals(0..stored, &fetched));
 
     collection.delete().await;
+    // A build in the background may still have some of it.
+    daemon.wait_until_it_uses(&client, 0).await;
     collection.make(shape, SMALL_INDEX).await;
     collection.insert(&sequence, 0..256).await;
 }
