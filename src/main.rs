@@ -4,6 +4,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
@@ -11,7 +12,7 @@ use wavekv::config::{self, ConfigError, Loaded, Settings};
 use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
-use wavekv::service::{ServeError, Server, ServerSettings};
+use wavekv::service::{ServeError, Server, ServerSettings, ShmSettings};
 use wavekv::telemetry;
 use wavekv_storage::store::{Store, StoreError};
 use wavekv_storage::{Budget, Bytes, DataDir, DataDirError, Residence};
@@ -149,6 +150,19 @@ fn server_settings(settings: &Settings) -> ServerSettings {
         unix_socket: settings.unix_socket(),
         max_message_bytes: usize::try_from(settings.grpc.max_message_bytes.as_u64())
             .unwrap_or(usize::MAX),
+        shm: shm_settings(settings),
         shutdown_grace: settings.shutdown_grace,
     }
+}
+
+fn shm_settings(settings: &Settings) -> Option<ShmSettings> {
+    let shm = &settings.shm;
+    (shm.max_connections > 0).then(|| ShmSettings {
+        socket: settings.shm_socket(),
+        allow_uids: shm.allow_uids.clone(),
+        max_connections: shm.max_connections,
+        max_arena_bytes: shm.max_arena_bytes.as_u64(),
+        max_ring_entries: shm.max_ring_entries,
+        spin: Duration::from_micros(shm.spin_us.into()),
+    })
 }

@@ -9,7 +9,7 @@ use toml_example::TomlExample;
 use super::check::{Checks, Failure};
 use super::{
     AttendSettings, AuditSettings, ComputeSettings, ConfigError, DiskSettings, GrpcSettings,
-    IndexSettings, LimitSettings, LogSettings, MemorySettings, StorageSettings,
+    IndexSettings, LimitSettings, LogSettings, MemorySettings, ShmSettings, StorageSettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -29,6 +29,10 @@ pub struct Settings {
     /// Where the daemon listens.
     #[toml_example(nesting)]
     pub grpc: GrpcSettings,
+
+    /// Shared memory, for engines on this machine.
+    #[toml_example(nesting)]
+    pub shm: ShmSettings,
 
     /// Memory.
     #[toml_example(nesting)]
@@ -74,6 +78,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("wavekv-data"),
             shutdown_grace: Duration::from_secs(10),
             grpc: GrpcSettings::default(),
+            shm: ShmSettings::default(),
             memory: MemorySettings::default(),
             disk: DiskSettings::default(),
             storage: StorageSettings::default(),
@@ -94,6 +99,15 @@ impl Settings {
             self.data_dir.join("wavekvd.sock")
         } else {
             self.grpc.unix_socket.clone()
+        }
+    }
+
+    /// Where the socket of shared memory stands: `shm.socket`, or `wavekvd.shm.sock` in the data directory.
+    pub fn shm_socket(&self) -> PathBuf {
+        if self.shm.socket.as_os_str().is_empty() {
+            self.data_dir.join("wavekvd.shm.sock")
+        } else {
+            self.shm.socket.clone()
         }
     }
 
@@ -121,6 +135,7 @@ impl Settings {
             "0s to 1h",
         );
         self.grpc.check(&mut checks);
+        self.shm.check(&mut checks);
         self.memory.check(&mut checks);
         self.disk.check(&mut checks);
         self.storage.check(&self.data_dir, &mut checks);
@@ -143,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_is_in_the_data_directory_unless_it_is_set() {
+    fn the_sockets_are_in_the_data_directory_unless_they_are_set() {
         let mut settings = Settings {
             data_dir: "/var/lib/wavekv".into(),
             ..Settings::default()
@@ -152,6 +167,12 @@ mod tests {
             settings.unix_socket(),
             PathBuf::from("/var/lib/wavekv/wavekvd.sock")
         );
+        assert_eq!(
+            settings.shm_socket(),
+            PathBuf::from("/var/lib/wavekv/wavekvd.shm.sock")
+        );
+        settings.shm.socket = "/run/wavekv.shm".into();
+        assert_eq!(settings.shm_socket(), PathBuf::from("/run/wavekv.shm"));
         settings.grpc.unix_socket = "/run/wavekv.sock".into();
         assert_eq!(settings.unix_socket(), PathBuf::from("/run/wavekv.sock"));
     }

@@ -35,6 +35,7 @@ mod log;
 mod memory;
 mod notation;
 mod preload;
+mod shm;
 mod storage;
 
 pub use attend::AttendSettings;
@@ -50,4 +51,5 @@ pub use load::Loaded;
 pub use log::{LogFormat, LogSettings};
 pub use memory::MemorySettings;
 pub use preload::preload;
+pub use shm::ShmSettings;
 pub use storage::{Durability, StorageSettings};

@@ -69,6 +69,34 @@ pub(super) mod size {
     }
 }
 
+/// Numbers with commas between them, or "" for none.
+pub(super) mod numbers {
+    use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+    use serde::ser::Serializer;
+
+    pub(in crate::config) fn serialize<S: Serializer>(
+        numbers: &[u32],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        to.serialize_str(&texts.join(","))
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<u32>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.is_empty() {
+            return Ok(vec![]);
+        }
+        let numbers = text.split(',').map(|number| number.trim().parse());
+        let expected = "numbers such as \"1000,1001\", or \"\" for none";
+        numbers
+            .collect::<Result<_, _>>()
+            .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &expected))
+    }
+}
+
 /// An IP address and port, or "" for none.
 pub(super) mod optional_address {
     use std::net::SocketAddr;

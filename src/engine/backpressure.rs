@@ -17,7 +17,8 @@ impl Engine {
         }
     }
 
-    fn has_room(&self, bytes: u64) -> bool {
+    /// Whether `bytes` of new tokens need not wait.
+    pub fn has_room(&self, bytes: u64) -> bool {
         let (staying, limit) = (self.store.residence().staying().0, self.budget.limit().0);
         let spare = self.background.build_bytes().min(limit / 2);
         staying.saturating_add(bytes).saturating_add(spare) <= limit

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::sync::oneshot;
 
 use crate::collection::attend::Attend;
 use crate::collection::{Attended, Collection, Fetched, Inserted, Layer, Ranking, What};
 use crate::engine::Engine;
+use crate::engine::pool::side_by_side;
 use crate::model::{
     AttendQuery, ClusterAddress, ClusterQuery, Error, ErrorKind, Generation, Geometry, Invalid,
     LayerId, NewTokens, Partial, TokenRange,
@@ -84,8 +85,8 @@ pub struct Clustered {
 }
 
 impl Engine {
-    /// Inserts; entries of one layer one after the other in their order, different layers side by side. Call it on the
-    /// compute pool.
+    /// Inserts; entries of one layer one after the other in their order, different layers side by side. Call it within
+    /// [`Engine::compute`] or [`Engine::compute_soon`].
     pub fn insert(&self, entries: &[Checked<NewTokens>]) -> Answers<Inserted> {
         let longest = self.settings.max_tokens_per_layer;
         self.insert_in_order(entries, |layer, new| layer.insert(new, longest))
@@ -188,12 +189,13 @@ impl Engine {
                 .map(|entry| (entry.collection.generation(), entry.layer));
             of_layer.entry(key).or_default().push(index);
         }
-        let groups = of_layer.into_par_iter().flat_map_iter(|(_, indices)| {
-            indices
-                .into_iter()
-                .map(|index| (index, insert(&entries[index])))
-        });
-        let mut answers: Vec<_> = groups.collect();
+        let in_order = |indices: Vec<usize>| {
+            let answers = indices.into_iter();
+            let answers = answers.map(|index| (index, insert(&entries[index])));
+            answers.collect::<Vec<_>>()
+        };
+        let groups = side_by_side(of_layer.into_values().collect(), in_order);
+        let mut answers: Vec<_> = groups.into_iter().flatten().collect();
         answers.sort_unstable_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
@@ -299,7 +301,7 @@ fn each<T: Send, A: Send>(
     entries: Vec<Checked<T>>,
     done: impl Fn(&Layer, T) -> Result<A, Error> + Sync,
 ) -> Vec<Checked<A>> {
-    let entries = entries.into_par_iter().map(|entry| {
+    side_by_side(entries, |entry| {
         let Entry {
             collection,
             layer,
@@ -311,8 +313,7 @@ fn each<T: Send, A: Send>(
             layer,
             what,
         })
-    });
-    entries.collect()
+    })
 }
 
 /// What the entries came to.
@@ -340,20 +341,18 @@ fn admitted<T>(
 
 /// Runs the KV heads of all entries side by side, so that one long sequence uses every core as many short ones do.
 fn attend_heads(entries: &[Result<Answer<Attend>, Error>]) -> Answers<Attended> {
-    let answers = entries.par_iter().map(|entry| {
+    side_by_side(entries.iter().collect(), |entry| {
         let Answer {
             collection,
             what: attend,
         } = entry.as_ref().map_err(Error::clone)?;
-        let heads: Vec<_> = attend.heads().collect();
-        let heads = heads.into_par_iter().map(|head| attend.head(head));
-        let heads = heads.collect::<Result<Vec<_>, _>>()?;
+        let heads = side_by_side(attend.heads().collect(), |head| attend.head(head));
+        let heads = heads.into_iter().collect::<Result<Vec<_>, _>>()?;
         attend.learn(&heads);
         let what = attend.assemble(&heads);
         Ok(Answer {
             collection: Arc::clone(collection),
             what,
         })
-    });
-    answers.collect()
+    })
 }

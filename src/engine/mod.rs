@@ -1,7 +1,8 @@
 //! The many: every collection of the daemon, the threads that compute, the clustering in the background, and the start
 //! that opens what the last process left.
 //!
-//! Kernels run on the compute pool and nowhere else; [`Engine::compute`] is the door to it. It must not know the wire.
+//! Kernels run on the compute pool, or on a thread that has a light call and may wait: [`Engine::compute`] and
+//! [`Engine::compute_soon`] are the door. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
 //! `recovery.rs`, `retention.rs`, [`snapshots`] and [`verify`].
@@ -18,15 +19,16 @@ mod sharing;
 pub mod sizes;
 pub mod snapshots;
 pub mod verify;
+mod weight;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_kernels::{Isa, Kernels};
-use wavekv_storage::Budget;
 use wavekv_storage::store::Store;
 use wavekv_storage::store::snapshots::Snapshots;
+use wavekv_storage::{Budget, Bytes, Reservation};
 
 use self::audits::Audits;
 use self::background::Background;
@@ -37,6 +39,7 @@ use self::registry::Registry;
 use self::retention::Deleted;
 use self::snapshots::Archive;
 use self::verify::Verifications;
+pub use self::weight::Weight;
 use crate::clock::Clock;
 use crate::collection::{Collection, Fork, on_disk, record};
 use crate::index::audit::Seed;
@@ -67,6 +70,10 @@ pub struct EngineSettings {
     /// Where snapshots are, if there may be any.
     pub snapshot_dir: Option<PathBuf>,
 }
+
+/// Memory that counts in the budget.
+#[derive(Debug)]
+pub struct Reserved(#[expect(dead_code, reason = "counted while it lives")] Reservation);
 
 /// All collections and the threads that work on them.
 #[derive(Debug)]
@@ -154,6 +161,27 @@ impl Engine {
     ) -> Result<T, Error> {
         let engine = Arc::clone(self);
         self.pool.run(move || work(&engine)).await
+    }
+
+    /// Runs `work` of a known weight, and gives `done` its result: on this thread, which may compute and wait, when that is
+    /// quicker than to hand it over and no core is without work; else on the compute pool, later. `done` must not compute.
+    pub fn compute_soon<T: 'static>(
+        self: &Arc<Self>,
+        weight: Weight,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+        done: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) {
+        let engine = Arc::clone(self);
+        self.pool
+            .run_soon(weight.is_light(), move || work(&engine), done);
+    }
+
+    /// Counts memory that a transport has for a client in `memory.budget`, until what is answered is dropped.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when there is no room.
+    pub fn reserve(&self, bytes: u64) -> Result<Reserved, Error> {
+        Ok(Reserved(self.budget.reserve(Bytes(bytes))?))
     }
 
     /// Makes an empty collection, on disk first. Call it on the compute pool.

@@ -2,8 +2,11 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -35,10 +38,37 @@ pub fn while_the_disk_reads() {
     std::thread::sleep(NAP);
 }
 
+/// `done` with each of `items`, in their order: side by side on the threads of the pool; one after the other on a thread that
+/// is not of it, which has taken a call that is not worth handing over.
+pub(super) fn side_by_side<T: Send, R: Send>(
+    items: Vec<T>,
+    done: impl Fn(T) -> R + Sync + Send,
+) -> Vec<R> {
+    if rayon::current_thread_index().is_some() {
+        items.into_par_iter().map(done).collect()
+    } else {
+        items.into_iter().map(done).collect()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct ComputePool {
     threads: ThreadPool,
     places: Semaphore,
+    /// Threads that calls in progress are taken to keep busy: all of the pool's, or one that is not of the pool.
+    busy: Arc<AtomicUsize>,
+}
+
+/// Some busy threads, until it is dropped.
+struct Busy {
+    count: Arc<AtomicUsize>,
+    threads: usize,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.threads, Ordering::Relaxed);
+    }
 }
 
 impl ComputePool {
@@ -51,7 +81,38 @@ impl ComputePool {
         Ok(Self {
             threads,
             places: Semaphore::new(CALLS_AT_ONCE),
+            busy: Arc::default(),
         })
+    }
+
+    /// Counts threads as busy; answers how many were before, too.
+    fn busy(&self, threads: usize) -> (Busy, usize) {
+        let before = self.busy.fetch_add(threads, Ordering::Relaxed);
+        let count = Arc::clone(&self.busy);
+        (Busy { count, threads }, before)
+    }
+
+    /// Has `work` done and its result given to `done`: when it is `light` and a thread is idle, at once on the caller's
+    /// thread, which may compute and wait; else later on the pool.
+    pub(super) fn run_soon<T>(
+        &self,
+        light: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+        done: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) {
+        let all = self.threads.current_num_threads();
+        if light {
+            let (_busy, before) = self.busy(1);
+            if before < all {
+                return done(caught(work));
+            }
+        }
+        let (busy, _) = self.busy(all);
+        self.threads.spawn(move || {
+            let result = caught(work);
+            drop(busy);
+            done(result);
+        });
     }
 
     /// Runs `work` on a thread of the pool; parallel iterators within it use the others.
@@ -61,23 +122,23 @@ impl ComputePool {
     ) -> Result<T, Error> {
         let _place = self.places.acquire().await.map_err(Error::internal)?;
         let (answer, answered) = oneshot::channel();
-        self.threads.spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(work));
+        self.run_soon(false, work, |result| {
             // A caller that has gone away no longer wants it.
             let _ = answer.send(result);
         });
-        match answered.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(_)) => {
-                tracing::error!("a call panicked on the compute pool: a bug in the daemon");
-                Err(Error::new(
-                    ErrorKind::Internal,
-                    "the computation panicked: a bug in the daemon",
-                ))
-            }
-            Err(closed) => Err(Error::internal(closed)),
-        }
+        answered.await.map_err(Error::internal)?
     }
+}
+
+/// What `work` comes to, or the error that it panicked.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        tracing::error!("a call panicked: a bug in the daemon");
+        Error::new(
+            ErrorKind::Internal,
+            "the computation panicked: a bug in the daemon",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -90,5 +151,35 @@ mod tests {
         let failed = pool.run(|| panic!("on purpose")).await.map(|(): ()| ());
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+    }
+
+    /// Whether work is done on a thread of the pool.
+    fn is_handed_over(pool: &ComputePool, light: bool) -> bool {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let work = || rayon::current_thread_index().is_some();
+        pool.run_soon(light, work, move |on_pool| {
+            answer.send(on_pool.unwrap()).unwrap();
+        });
+        answered.recv().unwrap()
+    }
+
+    #[test]
+    fn light_work_is_done_where_it_is_asked_for_while_a_thread_is_idle() {
+        let pool = ComputePool::start(2).unwrap();
+        assert!(is_handed_over(&pool, false));
+        // The thread of the pool may not yet have said that it is idle again.
+        while pool.busy.load(Ordering::Relaxed) > 0 {}
+        assert!(!is_handed_over(&pool, true));
+        let _both = pool.busy(2);
+        assert!(is_handed_over(&pool, true));
+    }
+
+    #[test]
+    fn items_are_done_in_their_order_on_either_kind_of_thread() {
+        let pool = ComputePool::start(2).unwrap();
+        let squares = || side_by_side((0..100).collect(), |x: u64| x * x);
+        let expected: Vec<u64> = (0..100).map(|x| x * x).collect();
+        assert_eq!(squares(), expected);
+        assert_eq!(pool.threads.install(squares), expected);
     }
 }

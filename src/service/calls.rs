@@ -26,7 +26,9 @@ pub(super) struct Calls {
 
 /// One call in progress.
 #[derive(Debug)]
-struct Call(#[expect(dead_code, reason = "counted while it lives")] watch::Receiver<u64>);
+pub(super) struct Call(
+    #[expect(dead_code, reason = "counted while it lives")] watch::Receiver<u64>,
+);
 
 impl Calls {
     pub(super) fn new() -> Self {
@@ -47,7 +49,8 @@ impl Calls {
         }
     }
 
-    fn begin(&self) -> Call {
+    /// Counts one until it is dropped.
+    pub(super) fn begin(&self) -> Call {
         self.begun.send_modify(|begun| *begun += 1);
         Call(self.begun.subscribe())
     }

@@ -1,5 +1,6 @@
-//! The sockets. The Unix socket is its own user's alone: by its mode, and by the peer's credentials, which are checked at
-//! every connection because a socket exists for a moment before its mode can be set.
+//! The sockets. A Unix socket is its own user's alone: by its mode, and by the peer's credentials, which are checked at
+//! every connection because a socket exists for a moment before its mode can be set. That of shared memory may be open to
+//! more, who are then told apart by their credentials alone.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::TcpIncoming;
+
+/// Of a socket that its user alone can open.
+pub(super) const PRIVATE: u32 = 0o600;
+/// Of a socket that everybody can open who can reach it.
+pub(super) const OPEN: u32 = 0o666;
 
 /// Why a socket was not opened. Names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -22,23 +28,29 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
-    /// The Unix socket.
-    #[error("grpc.unix_socket is {}: {source}", path.display())]
+    /// A Unix socket.
+    #[error("{setting} is {}: {source}", path.display())]
     Unix {
+        /// That asks for it.
+        setting: &'static str,
         /// Asked for.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
     /// Another daemon listens there.
-    #[error("grpc.unix_socket is {}: expected a path where no other daemon listens", path.display())]
+    #[error("{setting} is {}: expected a path where no other daemon listens", path.display())]
     Taken {
+        /// That asks for it.
+        setting: &'static str,
         /// Asked for.
         path: PathBuf,
     },
     /// Something that is no socket stands there.
-    #[error("grpc.unix_socket is {}: expected a path where nothing is, or an old socket", path.display())]
+    #[error("{setting} is {}: expected a path where nothing is, or an old socket", path.display())]
     NotASocket {
+        /// That asks for it.
+        setting: &'static str,
         /// Asked for.
         path: PathBuf,
     },
@@ -72,9 +84,10 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<(TcpIncoming, SocketAddr)
 }
 
 impl UnixSocket {
-    /// Binds the socket with mode 0600. A file left behind by a daemon that was killed is replaced.
-    pub(super) fn bind(path: &Path) -> Result<Self, ListenError> {
+    /// Binds the socket of a setting with a mode. A file left behind by a daemon that was killed is replaced.
+    pub(super) fn bind(setting: &'static str, path: &Path, mode: u32) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Unix {
+            setting,
             path: path.to_owned(),
             source,
         };
@@ -82,6 +95,7 @@ impl UnixSocket {
             Ok(found) if found.file_type().is_socket() => {
                 if std::os::unix::net::UnixStream::connect(path).is_ok() {
                     return Err(ListenError::Taken {
+                        setting,
                         path: path.to_owned(),
                     });
                 }
@@ -89,6 +103,7 @@ impl UnixSocket {
             }
             Ok(_) => {
                 return Err(ListenError::NotASocket {
+                    setting,
                     path: path.to_owned(),
                 });
             }
@@ -97,8 +112,13 @@ impl UnixSocket {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         let file = SocketFile(path.to_owned());
-        fs_err::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+        fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed)?;
         Ok(Self { listener, file })
+    }
+
+    /// The next connection, whoever it is.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
     }
 
     /// Connections of this process's own user; others are dropped.
@@ -130,12 +150,14 @@ mod tests {
     async fn the_socket_is_private_and_goes_with_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let socket = UnixSocket::bind(&path).unwrap();
+        let socket = UnixSocket::bind("grpc.unix_socket", &path, PRIVATE).unwrap();
         assert_eq!(
             fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        let refused = UnixSocket::bind(&path).unwrap_err().to_string();
+        let refused = UnixSocket::bind("grpc.unix_socket", &path, PRIVATE)
+            .unwrap_err()
+            .to_string();
         assert!(refused.ends_with("no other daemon listens"), "{refused}");
         drop(socket);
         assert!(!path.exists());
@@ -147,7 +169,7 @@ mod tests {
         let path = dir.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        UnixSocket::bind(&path).unwrap();
+        UnixSocket::bind("grpc.unix_socket", &path, PRIVATE).unwrap();
     }
 
     #[tokio::test]
@@ -155,7 +177,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         fs_err::write(&path, "content").unwrap();
-        let refused = UnixSocket::bind(&path).unwrap_err().to_string();
+        let refused = UnixSocket::bind("grpc.unix_socket", &path, PRIVATE)
+            .unwrap_err()
+            .to_string();
         assert!(refused.starts_with("grpc.unix_socket is "), "{refused}");
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "content");
     }

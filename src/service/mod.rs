@@ -1,21 +1,24 @@
-//! The door: gRPC over TCP and a Unix socket, and all that is checked there.
+//! The door: gRPC over TCP and a Unix socket, shared memory, and all that is checked there.
 //!
-//! The only room that knows protobuf and status codes. What comes in is validated before the engine sees it
+//! The only room that knows protobuf, shared memory and status codes. What comes in is validated before the engine sees it
 //! ([`validate`]); what failed becomes a documented code and a sentence ([`status`]). It must not know how anything is
 //! computed or stored.
 //!
-//! Start reading at [`server`], then [`grpc`].
+//! Start reading at [`server`], then [`grpc`] and [`shm`].
 
 mod calls;
+mod entries;
 pub mod grpc;
 mod listen;
 mod message_size;
 mod readiness;
 mod room;
 pub mod server;
+pub mod shm;
 pub mod status;
 pub mod validate;
 mod wire;
 
 pub use listen::ListenError;
 pub use server::{ServeError, Server, ServerSettings};
+pub use shm::ShmSettings;

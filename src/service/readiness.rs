@@ -5,13 +5,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tonic::Status;
 use tonic::codegen::http::Response;
 use tower::{Layer, Service};
+
+use crate::model::{Error, ErrorKind};
+use crate::service::status::status;
 
 /// How long a call waits. A daemon with little to open is ready by then, and a client that has just seen its socket need
 /// not ask twice; of one with much to open, the client should know.
 const WAIT: Duration = Duration::from_secs(2);
+
+/// What those hear who come too early.
+const NOT_READY: &str = "the daemon is opening its collections: expected a call after it is ready, which its health service \
+                         tells";
 
 /// Lets calls in once the daemon is ready.
 #[derive(Clone, Debug)]
@@ -23,6 +29,18 @@ impl Readiness {
         let (ready, readiness) = watch::channel(false);
         (ready, Self(readiness))
     }
+
+    /// Waits a little for the daemon to be ready.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not.
+    pub(super) async fn wait(&mut self) -> Result<(), Error> {
+        let ready = tokio::time::timeout(WAIT, self.0.wait_for(|ready| *ready)).await;
+        match ready {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::new(ErrorKind::Unavailable, NOT_READY)),
+        }
+    }
 }
 
 impl<S> Layer<S> for Readiness {
@@ -31,7 +49,7 @@ impl<S> Layer<S> for Readiness {
     fn layer(&self, service: S) -> Gated<S> {
         Gated {
             service,
-            readiness: self.0.clone(),
+            readiness: self.clone(),
         }
     }
 }
@@ -40,7 +58,7 @@ impl<S> Layer<S> for Readiness {
 #[derive(Clone, Debug)]
 pub(super) struct Gated<S> {
     service: S,
-    readiness: watch::Receiver<bool>,
+    readiness: Readiness,
 }
 
 impl<S, R, B> Service<R> for Gated<S>
@@ -63,13 +81,10 @@ where
         let mut service = std::mem::replace(&mut self.service, rest);
         let mut readiness = self.readiness.clone();
         Box::pin(async move {
-            let ready = tokio::time::timeout(WAIT, readiness.wait_for(|ready| *ready)).await;
-            if ready.is_ok_and(|ready| ready.is_ok()) {
-                return service.call(request).await;
+            match readiness.wait().await {
+                Ok(()) => service.call(request).await,
+                Err(error) => Ok(status(&error).into_http()),
             }
-            let message = "the daemon is opening its collections: expected a call after it is ready, which its health \
-                           service tells";
-            Ok(Status::unavailable(message).into_http())
         })
     }
 }

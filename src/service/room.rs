@@ -1,7 +1,7 @@
-//! The room that the answers of one call share: an answer is one message, and `grpc.max_message_bytes` bounds it. An
-//! entry whose answer does not fit what is left is refused alone, before it is computed.
+//! The room that the answers of one call share: an answer is one message, which `grpc.max_message_bytes` bounds, or one
+//! region of shared memory. An entry whose answer does not fit what is left is refused alone, before it is computed.
 //!
-//! Sizes are upper bounds on what the messages take, so that what was let in is never too large once it is there.
+//! Sizes are upper bounds on what either takes, so that what was let in is never too large once it is there.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ use crate::model::{AttendQuery, Geometry, Invalid};
 
 /// Of every entry, whatever it comes to: the frame of its answer (fields, shapes and lengths), or the sentence of its
 /// refusal. At most half of the smallest message in the largest batch.
-const ENTRY_BYTES: usize = 512;
+pub(super) const ENTRY_BYTES: usize = 512;
 /// Of a KV head of a ranking, with none of its clusters.
 const HEAD_BYTES: usize = 12;
 /// Of a ranked cluster, without its payload: its name 25, its numbers 18, tag and length.
@@ -26,14 +26,26 @@ const POSITION_BYTES: usize = 5;
 pub(super) struct Room {
     left: usize,
     most: usize,
+    /// Who gives it.
+    giver: &'static str,
 }
 
 impl Room {
-    /// The room of an answer of at most `most` bytes to so many entries.
-    pub(super) fn new(most: usize, entries: usize) -> Self {
+    /// The room of a message of at most `most` bytes that answers so many entries.
+    pub(super) fn of_message(most: usize, entries: usize) -> Self {
+        Self::new(most, entries, "grpc.max_message_bytes")
+    }
+
+    /// The room of a region of `most` bytes of shared memory that answers so many entries.
+    pub(super) fn of_region(most: usize, entries: usize) -> Self {
+        Self::new(most, entries, "answer.bytes")
+    }
+
+    fn new(most: usize, entries: usize, giver: &'static str) -> Self {
         Self {
             left: most.saturating_sub(entries * ENTRY_BYTES),
             most,
+            giver,
         }
     }
 
@@ -106,14 +118,13 @@ impl Room {
     /// # Errors
     /// [`Invalid`] naming the field that asks for them, how many they are, and how many there are.
     fn take(&mut self, field: &str, value: impl Display, bytes: usize) -> Result<(), Invalid> {
-        let Self { left, most } = *self;
+        let Self { left, most, giver } = *self;
         if let Some(left) = left.checked_sub(bytes) {
             self.left = left;
             return Ok(());
         }
         let value = format!("{value}, an answer of {bytes} bytes");
-        let expected =
-            format!("at most {left} bytes, what is left of grpc.max_message_bytes ({most})");
+        let expected = format!("at most {left} bytes, what is left of {giver} ({most})");
         Err(Invalid::new(field, value, expected))
     }
 }

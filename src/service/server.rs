@@ -19,9 +19,10 @@ use wavekv_proto::v1::data_service_server::DataServiceServer;
 use crate::engine::Engine;
 use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
-use crate::service::listen::{self, ListenError, SocketFile, UnixSocket};
+use crate::service::listen::{self, ListenError, PRIVATE, SocketFile, UnixSocket};
 use crate::service::message_size::limited;
 use crate::service::readiness::Readiness;
+use crate::service::shm::{Door, ShmSettings};
 
 /// A connection that is silent this long is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub struct ServerSettings {
     pub unix_socket: PathBuf,
     /// Largest message in either direction, bytes.
     pub max_message_bytes: usize,
+    /// Shared memory, if at all.
+    pub shm: Option<ShmSettings>,
     /// How long calls in progress may go on after the stop.
     pub shutdown_grace: Duration,
 }
@@ -61,6 +64,7 @@ pub struct Server {
     settings: ServerSettings,
     tcp: Option<(tonic::transport::server::TcpIncoming, SocketAddr)>,
     unix: UnixSocket,
+    shm: Option<Door>,
 }
 
 impl Server {
@@ -73,11 +77,13 @@ impl Server {
             Some(address) => Some(listen::tcp(address).await?),
             None => None,
         };
-        let unix = UnixSocket::bind(&settings.unix_socket)?;
+        let unix = UnixSocket::bind("grpc.unix_socket", &settings.unix_socket, PRIVATE)?;
+        let shm = settings.shm.clone().map(Door::bind).transpose()?;
         Ok(Self {
             settings,
             tcp,
             unix,
+            shm,
         })
     }
 
@@ -116,6 +122,20 @@ impl Server {
                     .add_routes(routes)
                     .serve_with_incoming_shutdown(tcp, wait()),
             );
+        }
+        if let Some(door) = self.shm {
+            let grpc_socket = self.settings.unix_socket.clone();
+            let serving = door.serve(
+                Arc::clone(&engine),
+                grpc_socket,
+                calls.clone(),
+                readiness,
+                wait(),
+            );
+            listening.spawn(async {
+                serving.await;
+                Ok(())
+            });
         }
         let opening = async {
             if let Err(error) = engine.compute(Engine::open_collections).await {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use wavekv_client::{Address, Client};
+use wavekv_client::{Address, Client, ConnectOptions};
 
 use crate::harness::poll::{A_MINUTE, POLL, until};
 
@@ -75,6 +75,22 @@ impl Daemon {
         Client::connect(&Address::Unix(self.socket()))
             .await
             .unwrap()
+    }
+
+    /// A connection over shared memory.
+    pub(crate) async fn shm_client(&self) -> Client {
+        self.shm_client_with(ConnectOptions::default()).await
+    }
+
+    /// The same with options of the caller's.
+    pub(crate) async fn shm_client_with(&self, options: ConnectOptions) -> Client {
+        let address = Address::Shm(self.shm_socket());
+        Client::connect_with(&address, options).await.unwrap()
+    }
+
+    /// The socket of the handshake of shared memory.
+    pub(crate) fn shm_socket(&self) -> PathBuf {
+        self.data_dir.join("wavekvd.shm.sock")
     }
 
     /// The Unix socket.

@@ -30,6 +30,7 @@ mod residence;
 mod same_collection;
 mod services;
 mod settings;
+mod shared_memory;
 mod sharing;
 mod snapshots;
 mod speculation;

@@ -4,13 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Address of a daemon: `unix:/path/to.sock` or `http://host:port`.
+/// Address of a daemon: `unix:/path/to.sock`, `http://host:port`, or `shm:/path/to.shm.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A Unix socket, by its absolute path.
     Unix(PathBuf),
     /// TCP without encryption, as `host:port`.
     Http(String),
+    /// Shared memory, by the absolute path of the socket of its handshake.
+    Shm(PathBuf),
 }
 
 /// Text that is no [`Address`].
@@ -32,15 +34,19 @@ impl FromStr for Address {
             })
         };
         if let Some(path) = text.strip_prefix("unix:") {
-            // unix:///path is the same path, written as a URL.
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if !path.starts_with('/') || path.contains('\0') {
-                return refuse("an absolute path after unix:, as in unix:/run/wavekv.sock");
-            }
-            return Ok(Self::Unix(path.into()));
+            return match absolute(path) {
+                Some(path) => Ok(Self::Unix(path)),
+                None => refuse("an absolute path after unix:, as in unix:/run/wavekv.sock"),
+            };
+        }
+        if let Some(path) = text.strip_prefix("shm:") {
+            return match absolute(path) {
+                Some(path) => Ok(Self::Shm(path)),
+                None => refuse("an absolute path after shm:, as in shm:/run/wavekv.shm.sock"),
+            };
         }
         let Some(authority) = text.strip_prefix("http://") else {
-            return refuse("unix:/path/to.sock or http://host:port");
+            return refuse("unix:/path/to.sock, http://host:port or shm:/path/to.shm.sock");
         };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let Some((host, port)) = authority.rsplit_once(':') else {
@@ -66,11 +72,18 @@ impl FromStr for Address {
     }
 }
 
+/// The path of a socket; `scheme:///path` is the same path, written as a URL.
+fn absolute(path: &str) -> Option<PathBuf> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (path.starts_with('/') && !path.contains('\0')).then(|| path.into())
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Shm(path) => write!(f, "shm:{}", path.display()),
         }
     }
 }
@@ -86,6 +99,7 @@ mod tests {
             "http://127.0.0.1:7600",
             "http://[::1]:7",
             "http://db-1:9",
+            "shm:/run/a.shm.sock",
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
@@ -96,10 +110,17 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_what_was_expected() {
         for (text, expected) in [
-            ("127.0.0.1:7600", "unix:/path/to.sock or http://host:port"),
-            ("https://host:1", "unix:/path/to.sock or http://host:port"),
+            (
+                "127.0.0.1:7600",
+                "unix:/path/to.sock, http://host:port or shm:/",
+            ),
+            (
+                "https://host:1",
+                "unix:/path/to.sock, http://host:port or shm:/",
+            ),
             ("", "unix:/path/to.sock"),
             ("unix:relative.sock", "an absolute path"),
+            ("shm:relative.sock", "an absolute path after shm:"),
             ("http://host", "a port"),
             ("http://host:70000", "0 to 65535"),
             ("http://host:", "0 to 65535"),

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::error::innermost;
+use crate::shm::{ShmOptions, Transport};
 use crate::wire::admin_service_client::AdminServiceClient;
 use crate::wire::collections_service_client::CollectionsServiceClient;
 use crate::wire::data_service_client::DataServiceClient;
 use crate::{Address, ClientError, wire};
+
+/// Between the first two tries to reach a daemon that is away, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How to connect, and what to allow a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +25,29 @@ pub struct ConnectOptions {
     /// For each call, from its start to its answer. None: as long as it takes, but for a daemon that is silent.
     pub deadline: Option<Duration>,
     /// How long a daemon that is asked whether it is there may be silent while a call waits, before the connection is given up
-    /// as lost. It is asked as often. A daemon that computes is not silent.
+    /// as lost. It is asked as often. A daemon that computes is not silent. Over gRPC: in shared memory, a deadline ends a call
+    /// that a frozen daemon does not answer.
     pub silence: Duration,
-    /// Largest answer that is accepted. How large a request may be is the daemon's to say.
+    /// Largest answer over gRPC that is accepted. How large a request may be is the daemon's to say.
     pub message_bytes: usize,
+    /// How long a call of the data plane, each of which can be repeated, tries again after the daemon was not there or not
+    /// ready, with growing pauses and within its deadline: so it goes on after a restart. Zero: such a call fails at once
+    /// ([`ClientError::Lost`], [`ClientError::Connect`]), and the next one connects again.
+    pub wait_for_restart: Duration,
+    /// Of a connection over shared memory.
+    pub shm: ShmOptions,
 }
 
 impl Default for ConnectOptions {
-    /// 5 s to connect, no deadline, 20 s of silence, 64 MiB.
+    /// 5 s to connect, no deadline, 20 s of silence, 64 MiB, no wait for a restart.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
             deadline: None,
             silence: Duration::from_secs(20),
             message_bytes: 64 << 20,
+            wait_for_restart: Duration::ZERO,
+            shm: ShmOptions::default(),
         }
     }
 }
@@ -43,7 +58,9 @@ pub struct Client {
     pub(crate) collections: CollectionsServiceClient<Channel>,
     pub(crate) data: DataServiceClient<Channel>,
     pub(crate) admin: AdminServiceClient<Channel>,
-    options: ConnectOptions,
+    /// Of the data plane, where it does not go over gRPC.
+    pub(crate) shm: Option<Transport>,
+    pub(crate) options: ConnectOptions,
 }
 
 impl Client {
@@ -55,36 +72,40 @@ impl Client {
         Self::connect_with(address, ConnectOptions::default()).await
     }
 
-    /// Connects.
+    /// Connects. Over shared memory, all calls but those of the data plane go to the daemon's Unix socket, which it names.
     ///
     /// # Errors
-    /// [`ClientError::Connect`].
+    /// [`ClientError::Connect`]; [`ClientError::Refused`] when the daemon has no shared memory for this client, or not so
+    /// much.
     pub async fn connect_with(
         address: &Address,
         options: ConnectOptions,
     ) -> Result<Self, ClientError> {
-        let refuse = |reason| ClientError::Connect {
-            address: address.clone(),
-            reason,
+        let Address::Shm(path) = address else {
+            let channel = channel(address, options).await?;
+            return Ok(Self::over(channel, None, options));
         };
-        let endpoint = Endpoint::from_shared(address.to_string())
-            .map_err(|error| refuse(innermost(&error)))?
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(options.silence)
-            .keep_alive_timeout(options.silence);
-        // Endpoint's own connect_timeout does not cover the HTTP/2 handshake.
-        let channel = tokio::time::timeout(options.connect_timeout, endpoint.connect())
-            .await
-            .map_err(|_| refuse(format!("no answer within {:?}", options.connect_timeout)))?
-            .map_err(|error| refuse(innermost(&error)))?;
+        let (path, patience) = (path.clone(), options.connect_timeout);
+        let (shm, grpc_socket) = Transport::connect(path, options.shm, patience).await?;
+        let refuse = |error: tonic::transport::Error| ClientError::Connect {
+            address: address.clone(),
+            reason: innermost(&error),
+        };
+        let endpoint = endpoint(&Address::Unix(grpc_socket), options).map_err(refuse)?;
+        let channel = endpoint.connect_lazy();
+        Ok(Self::over(channel, Some(shm), options))
+    }
+
+    fn over(channel: Channel, shm: Option<Transport>, options: ConnectOptions) -> Self {
         let bytes = options.message_bytes;
-        Ok(Self {
+        Self {
             collections: CollectionsServiceClient::new(channel.clone())
                 .max_decoding_message_size(bytes),
             data: DataServiceClient::new(channel.clone()).max_decoding_message_size(bytes),
             admin: AdminServiceClient::new(channel).max_decoding_message_size(bytes),
+            shm,
             options,
-        })
+        }
     }
 
     /// The same connection with another deadline for each call.
@@ -130,17 +151,26 @@ impl Client {
         let Some(deadline) = self.options.deadline else {
             return Ok(call.await?.into_inner());
         };
-        let late = || ClientError::Refused {
-            code: Code::DeadlineExceeded,
-            message: format!("the answer took longer than {deadline:?}"),
-        };
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             // So say the transport and the daemon when the deadline of a request passes.
-            Ok(Err(status)) if status.code() == Code::Cancelled => Err(late()),
+            Ok(Err(status)) if status.code() == Code::Cancelled => Err(late(deadline)),
             Ok(Err(status)) => Err(status.into()),
-            Err(_) => Err(late()),
+            Err(_) => Err(late(deadline)),
         }
+    }
+
+    /// The answer to a call that can be repeated, all of it within this client's deadline.
+    pub(crate) async fn repeated<T, F>(&self, call: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let answer = repeated(self.options.wait_for_restart, call);
+        let Some(deadline) = self.options.deadline else {
+            return answer.await;
+        };
+        let answer = tokio::time::timeout(deadline, answer).await;
+        answer.unwrap_or_else(|_| Err(late(deadline)))
     }
 
     /// A request with this client's deadline.
@@ -151,4 +181,57 @@ impl Client {
         }
         request
     }
+}
+
+/// Makes a call again while the daemon is away or not ready, for as long as `patience`.
+async fn repeated<T, F>(patience: Duration, mut call: impl FnMut() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    if patience.is_zero() {
+        return call().await;
+    }
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match call().await {
+            Err(error) if error.passes_with_a_restart() && start.elapsed() < patience => {
+                tokio::time::sleep(pause).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+            answered => return answered,
+        }
+    }
+}
+
+fn late(deadline: Duration) -> ClientError {
+    ClientError::Refused {
+        code: Code::DeadlineExceeded,
+        message: format!("the answer took longer than {deadline:?}"),
+    }
+}
+
+fn endpoint(
+    address: &Address,
+    options: ConnectOptions,
+) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(address.to_string())?
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(options.silence)
+        .keep_alive_timeout(options.silence);
+    Ok(endpoint)
+}
+
+/// A channel that stands.
+async fn channel(address: &Address, options: ConnectOptions) -> Result<Channel, ClientError> {
+    let refuse = |reason| ClientError::Connect {
+        address: address.clone(),
+        reason,
+    };
+    let endpoint = endpoint(address, options).map_err(|error| refuse(innermost(&error)))?;
+    // Endpoint's own connect_timeout does not cover the HTTP/2 handshake.
+    tokio::time::timeout(options.connect_timeout, endpoint.connect())
+        .await
+        .map_err(|_| refuse(format!("no answer within {:?}", options.connect_timeout)))?
+        .map_err(|error| refuse(innermost(&error)))
 }

@@ -1,8 +1,11 @@
 //! The calls of `DataService`.
 
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 
 use crate::{Batch, Client, ClientError, Packed, wire};
+
+/// Failures of a stream that its answer names.
+const NAMED_FAILURES: usize = 100;
 
 macro_rules! batched {
     ($($(#[$doc:meta])* $call:ident, $one:ident, $entry:ident => $outcome:ident, $request:ident { $field:ident };)*) => {
@@ -15,10 +18,19 @@ macro_rules! batched {
                 &self,
                 entries: Vec<wire::$entry>,
             ) -> Result<Batch<wire::$outcome>, ClientError> {
-                let sent = entries.len();
-                let request = self.request(wire::$request { $field: entries });
-                let answer = self.answered(self.data.clone().$call(request)).await?;
-                Batch::read(sent, answer.results, answer.boot_epoch)
+                if let Some(shm) = &self.shm {
+                    return self.repeated(|| shm.batch(&entries)).await;
+                }
+                let call = |entries: Vec<wire::$entry>| async move {
+                    let sent = entries.len();
+                    let request = self.request(wire::$request { $field: entries });
+                    let answer = self.answered(self.data.clone().$call(request)).await?;
+                    Batch::read(sent, answer.results, answer.boot_epoch)
+                };
+                if self.options.wait_for_restart.is_zero() {
+                    return call(entries).await;
+                }
+                self.repeated(|| call(entries.clone())).await
             }
 
             /// The same for one entry.
@@ -62,9 +74,35 @@ impl Client {
     where
         S: Stream<Item = wire::InsertEntry> + Send + Unpin + 'static,
     {
+        if self.shm.is_some() {
+            return self
+                .insert_in_batches(Packed::new(entries, message_bytes))
+                .await;
+        }
         let request = self.request(Packed::new(entries, message_bytes));
         self.answered(self.data.clone().insert_stream(request))
             .await
+    }
+
+    /// A stream over shared memory: a call a message, each within the deadline, and the answer that a stream has.
+    async fn insert_in_batches<S>(
+        &self,
+        mut messages: Packed<S>,
+    ) -> Result<wire::InsertStreamResponse, ClientError>
+    where
+        S: Stream<Item = wire::InsertEntry> + Send + Unpin + 'static,
+    {
+        let mut answer = wire::InsertStreamResponse::default();
+        while let Some(message) = messages.next().await {
+            let entries = message.entries;
+            let tokens: Vec<u64> = entries.iter().map(tokens_of).collect();
+            let batch = self.insert(entries).await?;
+            answer.boot_epoch = batch.boot_epoch;
+            for (result, tokens) in batch.results.into_iter().zip(tokens) {
+                count(&mut answer, result, tokens)?;
+            }
+        }
+        Ok(answer)
     }
 
     /// The same, where a refused entry is an error. What was acknowledged before it stays stored.
@@ -89,4 +127,39 @@ impl Client {
             Some(_) | None => ClientError::protocol("entries failed and none is named"),
         })
     }
+}
+
+/// The tokens that an entry says it has.
+fn tokens_of(entry: &wire::InsertEntry) -> u64 {
+    let shape = entry.k.as_ref().map(|k| k.shape.as_slice());
+    u64::from(shape.and_then(<[u32]>::first).copied().unwrap_or(0))
+}
+
+/// Counts one entry of a stream, as the daemon does.
+fn count(
+    answer: &mut wire::InsertStreamResponse,
+    result: Result<wire::InsertOutcome, ClientError>,
+    tokens: u64,
+) -> Result<(), ClientError> {
+    match result {
+        Ok(_) => {
+            answer.stored_entries += 1;
+            answer.stored_tokens += tokens;
+        }
+        Err(ClientError::Entry { code, message, .. }) => {
+            if answer.failures.len() < NAMED_FAILURES {
+                let error = wire::EntryError {
+                    code: code.into(),
+                    message,
+                };
+                answer.failures.push(wire::StreamFailure {
+                    entry: answer.stored_entries + answer.failed_entries,
+                    error: Some(error),
+                });
+            }
+            answer.failed_entries += 1;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -59,6 +59,15 @@ impl ClientError {
         }
     }
 
+    /// Whether the same call may succeed when the daemon is there again.
+    pub(crate) fn passes_with_a_restart(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Lost { .. } => true,
+            Self::Refused { code, .. } => *code == Code::Unavailable,
+            Self::Entry { .. } | Self::Protocol { .. } => false,
+        }
+    }
+
     pub(crate) fn entry(index: usize, error: wire::EntryError) -> Self {
         Self::Entry {
             index,

@@ -1,4 +1,4 @@
-//! The Rust client of WaveKV: the calls of the contract over gRPC, on a Unix socket or TCP.
+//! The Rust client of WaveKV: the calls of the contract, over gRPC (on a Unix socket or TCP) or shared memory.
 //!
 //! [`Client::connect`] gives a [`Client`], which is cheap to clone and may be used by many tasks at once. Its methods
 //! are the calls of the contract; messages are those of [`wire`], documented in `proto/wavekv/v1/*.proto`. A batch
@@ -14,6 +14,7 @@ mod collections;
 mod data_plane;
 mod error;
 mod packed;
+mod shm;
 mod snapshots;
 mod verification;
 
@@ -22,6 +23,7 @@ pub use batch::{Batch, EntryResult};
 pub use client::{Client, ConnectOptions};
 pub use error::{ClientError, Code};
 pub use packed::Packed;
+pub use shm::ShmOptions;
 pub use verification::Verification;
 
 /// The messages of the contract, package `wavekv.v1`.

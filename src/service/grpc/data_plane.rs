@@ -7,12 +7,11 @@ use tonic::{Request, Response, Status, Streaming};
 use wavekv_proto::v1;
 use wavekv_proto::v1::data_service_server::DataService;
 
-use crate::collection::{Attended, Collection, Fetched, Inserted, Ranking, What};
+use crate::collection::{Attended, Fetched, Inserted, Ranking};
 use crate::engine::Engine;
-use crate::engine::batch::{
-    self, Answer, Answers, AttendStep, Checked, Entry, Estimate, TopClusters,
-};
-use crate::model::{Error, Invalid, LayerId, Partial, limits};
+use crate::engine::batch::{self, Answer, Answers, Entry};
+use crate::model::{Error, Partial};
+use crate::service::entries::{self, Located};
 use crate::service::room::Room;
 use crate::service::status::{entry_error, status};
 use crate::service::{validate, wire};
@@ -32,7 +31,7 @@ pub struct DataPlane {
 impl DataPlane {
     /// For the answers to so many entries.
     fn room(&self, entries: usize) -> Room {
-        Room::new(self.max_message_bytes, entries)
+        Room::of_message(self.max_message_bytes, entries)
     }
 
     /// Waits until clustering has left room for new K and V.
@@ -68,37 +67,17 @@ fn check_length(field: &str, entries: usize) -> Result<(), Status> {
 fn find(engine: &Engine, given: Option<&v1::LayerRef>) -> Result<Entry<()>, Error> {
     let given = validate::present("layer", given)?;
     let (name, generation) = validate::collection(given.collection.as_ref())?;
-    let collection = engine.find_to_use(&name, generation)?;
-    let layer = LayerId(given.layer);
-    collection.layer(layer)?;
-    Ok(Entry {
-        collection,
-        layer,
-        what: (),
-    })
+    entries::find(engine, &name, generation, given.layer)
 }
 
-/// Finds the layer of each entry, and checks the rest of it against the collection.
-fn check<M, T>(
+/// Finds the layer of each entry.
+fn located<M>(
     engine: &Engine,
     entries: Vec<M>,
     layer: impl Fn(&M) -> Option<&v1::LayerRef>,
-    mut what: impl FnMut(M, &Collection) -> Result<T, Invalid>,
-) -> Vec<Checked<T>> {
-    let entries = entries.into_iter().map(|entry| {
-        let Entry {
-            collection,
-            layer,
-            what: (),
-        } = find(engine, layer(&entry))?;
-        let what = what(entry, &collection)?;
-        Ok(Entry {
-            collection,
-            layer,
-            what,
-        })
-    });
-    entries.collect()
+) -> impl Iterator<Item = Located<M>> {
+    let entries = entries.into_iter();
+    entries.map(move |entry| Ok((find(engine, layer(&entry))?, entry)))
 }
 
 /// Puts the answers of a batch into messages.
@@ -118,36 +97,14 @@ macro_rules! results {
 }
 
 fn insert(engine: &Engine, entries: Vec<v1::InsertEntry>) -> Answers<Inserted> {
-    let entries = check(
-        engine,
-        entries,
-        |entry| entry.layer.as_ref(),
-        |entry, collection| validate::new_tokens(&entry, collection.geometry()),
-    );
-    engine.insert(&entries)
+    let located = located(engine, entries, |entry| entry.layer.as_ref());
+    engine.insert(&entries::insert(located))
 }
 
 fn attend(engine: &Engine, entries: Vec<v1::AttendEntry>, mut room: Room) -> Answers<Attended> {
+    let located = located(engine, entries, |entry| entry.layer.as_ref());
     let otherwise = engine.settings().mode;
-    let entries = check(
-        engine,
-        entries,
-        |entry| entry.layer.as_ref(),
-        |entry, collection| {
-            let geometry = collection.geometry();
-            let insert = entry
-                .insert
-                .as_ref()
-                .map(|insert| validate::step_tokens(insert, geometry));
-            let step = AttendStep {
-                insert: insert.transpose()?,
-                query: validate::attend_query(&entry, geometry, otherwise)?,
-            };
-            room.attended(&step.query, geometry)?;
-            Ok(step)
-        },
-    );
-    engine.attend(entries)
+    engine.attend(entries::attend(located, otherwise, &mut room))
 }
 
 fn top_clusters(
@@ -155,56 +112,21 @@ fn top_clusters(
     entries: Vec<v1::TopClustersEntry>,
     mut room: Room,
 ) -> Answers<Ranking> {
-    let entries = check(
-        engine,
-        entries,
-        |entry| entry.layer.as_ref(),
-        |entry, collection| {
-            let limit = Invalid::unless_within("limit", entry.limit, limits::TOP_CLUSTERS)?;
-            let geometry = collection.geometry();
-            Ok(TopClusters {
-                query: validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?,
-                limit: limit as usize,
-                with_payload: entry.with_payload,
-            })
-        },
-    );
-    batch::top_clusters(entries, |asked, ranking, geometry| {
-        room.ranked(asked, ranking, geometry)
-    })
+    let located = located(engine, entries, |entry| entry.layer.as_ref());
+    batch::top_clusters(
+        entries::top_clusters(located),
+        |asked, ranking, geometry| room.ranked(asked, ranking, geometry),
+    )
 }
 
 fn estimate(engine: &Engine, entries: Vec<v1::EstimateEntry>, mut room: Room) -> Answers<Partial> {
-    let entries = check(
-        engine,
-        entries,
-        |entry| entry.layer.as_ref(),
-        |entry, collection| {
-            let geometry = collection.geometry();
-            let query = validate::cluster_query(entry.q.as_ref(), entry.position, geometry)?;
-            room.estimated(geometry)?;
-            Ok(Estimate {
-                query,
-                retrieved: entry.retrieved.into_iter().map(validate::cluster).collect(),
-            })
-        },
-    );
-    batch::estimate(entries)
+    let located = located(engine, entries, |entry| entry.layer.as_ref());
+    batch::estimate(entries::estimate(located, &mut room))
 }
 
 fn fetch(engine: &Engine, entries: Vec<v1::FetchEntry>, mut room: Room) -> Answers<Fetched> {
-    let entries = check(
-        engine,
-        entries,
-        |entry| entry.layer.as_ref(),
-        |entry, _| match validate::present("what", entry.what)? {
-            v1::fetch_entry::What::Range(range) => validate::fetch_range(range).map(What::Range),
-            v1::fetch_entry::What::Cluster(cluster) => {
-                Ok(What::Cluster(validate::cluster(cluster)))
-            }
-        },
-    );
-    batch::fetch(entries, |what, tokens, geometry| {
+    let located = located(engine, entries, |entry| entry.layer.as_ref());
+    batch::fetch(entries::fetch(located), |what, tokens, geometry| {
         room.fetched(what, tokens, geometry)
     })
 }

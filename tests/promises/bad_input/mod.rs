@@ -1,5 +1,5 @@
 //! Wrong input is refused with its documented code and a sentence that names the field; nothing of it is stored, the
-//! other entries of the batch are answered, and the daemon lives on.
+//! other entries of the batch are answered, and the daemon lives on. Over shared memory the sentences are the same.
 //!
 //! Each table says how to spoil a good message, and what to hear for it. Start reading in `inserts.rs`.
 
@@ -36,6 +36,8 @@ type Wrong<M> = (Code, &'static str, fn(&mut M));
 struct Victim {
     _daemon: Daemon,
     client: Client,
+    /// The same daemon over shared memory.
+    over_shm: Client,
     collection: Collection,
     sequence: Sequence,
     before: (wire::CollectionDescription, wire::FetchOutcome),
@@ -51,6 +53,7 @@ impl Victim {
         collection.cluster().await;
         let before = state(&collection).await;
         Self {
+            over_shm: daemon.shm_client().await,
             _daemon: daemon,
             client,
             collection,
@@ -86,11 +89,15 @@ impl Victim {
             let mut wrong = entry.clone();
             spoil(&mut wrong);
             let batch = vec![right.clone(), wrong, right.clone()];
-            let mut results = call(&self.client, batch).await.unwrap().results;
-            let refused = results.remove(1);
-            assert_refused(refused, *code, named);
-            assert!(results.iter().all(Result::is_ok), "beside {named}");
-            self.is_unharmed().await;
+            let mut refusals = vec![];
+            for client in [&self.client, &self.over_shm] {
+                let mut results = call(client, batch.clone()).await.unwrap().results;
+                refusals.push(results.remove(1).map(drop));
+                assert!(results.iter().all(Result::is_ok), "beside {named}");
+                self.is_unharmed().await;
+            }
+            assert_eq!(refusals[0], refusals[1]);
+            assert_refused(refusals.remove(0), *code, named);
         }
     }
 }

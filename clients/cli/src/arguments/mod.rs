@@ -26,7 +26,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "wavekv", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// Where the daemon listens: `unix:/path/to.sock` or `http://host:port`
+    /// Where the daemon listens: `unix:/path/to.sock`, `http://host:port`, or `shm:/path/to.shm.sock`
     #[arg(
         long,
         global = true,
@@ -336,7 +336,7 @@ mod tests {
         for (line, expected) in [
             (
                 "wavekv stats --address nowhere",
-                "unix:/path/to.sock or http://host:port",
+                "unix:/path/to.sock, http://host:port or shm:/path/to.shm.sock",
             ),
             ("wavekv eval t --mode fast", "exact, retroinfer"),
             ("wavekv bench", "--out <DIR>"),
