@@ -8,6 +8,7 @@
 
 mod answer;
 mod arguments;
+mod bar;
 mod clustering;
 mod failure;
 mod formats;

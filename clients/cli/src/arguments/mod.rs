@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Measure time, bytes and error of each mode on contexts of growing length; writes a page, plots and JSON
     Bench(Bench),
+    /// Write a collection's K and V to a file that others read, a row a token and KV head
+    Export(Export),
     /// Read collections again and compare them with their checksums and the index with its tokens
     Verify(Verify),
     /// Sizes of the daemon
@@ -179,6 +181,35 @@ pub(crate) struct Fork {
     /// What the fork's tokens outlive [default: what the source's do]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<Durability>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Of the collection
+    pub(crate) name: String,
+    /// That it is in
+    #[arg(long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Of the file
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The file to write; its user alone can read it
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// This layer only [default: all]
+    #[arg(long)]
+    pub(crate) layer: Option<u32>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// An Arrow IPC file, to be mapped and read in place
+    Arrow,
+    /// A Parquet file
+    Parquet,
 }
 
 #[derive(Debug, Args)]
@@ -350,6 +381,8 @@ mod tests {
             ("wavekv ingest t --name n --ttl soon", "expected number"),
             ("wavekv eval t --json --markdown", "cannot be used with"),
             ("wavekv collections rm", "<NAMES>..."),
+            ("wavekv export chat --format csv --out f", "arrow, parquet"),
+            ("wavekv export chat --format arrow", "--out <OUT>"),
             ("wavekv verify", "<NAME>"),
             ("wavekv verify --all chat", "cannot be used with"),
         ] {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod collections;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
 pub(crate) mod trace;

@@ -4,6 +4,7 @@ mod bench;
 mod collections;
 mod each;
 pub(crate) mod eval;
+mod export;
 mod fork;
 mod generate;
 mod ingest;
@@ -28,6 +29,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Ingest(ingest) => ingest::run(&address, &ingest, json).await,
         Verb::Eval(eval) => eval::run(&address, &eval, json).await,
         Verb::Bench(bench) => bench::run(&address, &bench, json).await,
+        Verb::Export(export) => export::run(&Client::connect(&address).await?, &export, json).await,
         Verb::Fork(fork) => fork::run(&Client::connect(&address).await?, &fork, json).await,
         Verb::Verify(verify) => verify::run(&Client::connect(&address).await?, &verify, json).await,
         Verb::Snapshot(snapshot) => {

@@ -1,19 +1,17 @@
 //! `wavekv verify`: one collection or all, with a bar for how far it is.
 
-use indicatif::{ProgressBar, ProgressStyle};
 use wavekv_client::wire::verify_response::Told;
 use wavekv_client::{Client, ClientError};
 
 use crate::arguments::Verify;
 use crate::failure::Failure;
-use crate::{formats, output, upload};
+use crate::{bar, formats, output, upload};
 
 pub(crate) async fn run(client: &Client, verify: &Verify, json: bool) -> Result<(), Failure> {
     let name = verify.name.as_ref();
     let one = name.map(|name| upload::collection(&verify.namespace, name));
     let mut words = client.verify(one).await?;
-    // Draws on a terminal only.
-    let bar = ProgressBar::new(0).with_style(style());
+    let bar = bar::of_bytes(0);
     let (mut findings, mut last) = (vec![], None);
     loop {
         let word = tokio::select! {
@@ -53,12 +51,4 @@ pub(crate) async fn run(client: &Client, verify: &Verify, json: bool) -> Result<
         0 => Ok(()),
         findings => Err(Failure::Damaged { findings }),
     }
-}
-
-fn style() -> ProgressStyle {
-    let bar = ProgressStyle::default_bar();
-    let with = "{bar:40} {binary_bytes}/{binary_total_bytes} {msg}";
-    // The template is a constant, and sound.
-    bar.template(with)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

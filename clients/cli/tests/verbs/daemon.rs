@@ -98,6 +98,26 @@ impl Collection {
         }
     }
 
+    fn fetch(&self, layer: usize, range: wire::TokenRange) -> wire::FetchOutcome {
+        let geometry = &self.geometry;
+        let (k, v) = &self.layers[layer];
+        let tensor = |of: &[u8], dim: u32| {
+            let row = of.len() / self.length(layer) as usize;
+            let rows = range.start as usize * row..range.end as usize * row;
+            wire::Tensor {
+                dtype: geometry.dtype,
+                shape: vec![range.end - range.start, geometry.kv_heads, dim],
+                data: of[rows].to_vec().into(),
+            }
+        };
+        wire::FetchOutcome {
+            generation: 0,
+            positions: (range.start..range.end).collect(),
+            k: Some(tensor(k, geometry.head_dim)),
+            v: Some(tensor(v, geometry.value_dim)),
+        }
+    }
+
     fn end_at(&mut self, length: usize) {
         for layer in 0..self.layers.len() {
             let tokens = self.length(layer) as usize;
@@ -346,8 +366,33 @@ impl DataService for State {
         }))
     }
 
-    async fn fetch(&self, _: Request<wire::FetchRequest>) -> Answer<wire::FetchResponse> {
-        Err(Status::unimplemented("fetch"))
+    async fn fetch(&self, request: Request<wire::FetchRequest>) -> Answer<wire::FetchResponse> {
+        let fetch = |entry: &wire::FetchEntry| {
+            let layer = entry.layer.as_ref().unwrap();
+            let Some(wire::fetch_entry::What::Range(range)) = entry.what else {
+                return Err(Status::unimplemented("clusters"));
+            };
+            self.with(layer.collection.as_ref(), |collection| {
+                Ok(collection.fetch(layer.layer as usize, range))
+            })
+        };
+        let entries = &request.get_ref().entries;
+        let results = entries.iter().map(|entry| {
+            let outcome = match fetch(entry) {
+                Ok(outcome) => wire::fetch_result::Outcome::Ok(outcome),
+                Err(status) => wire::fetch_result::Outcome::Error(wire::EntryError {
+                    code: status.code().into(),
+                    message: status.message().into(),
+                }),
+            };
+            wire::FetchResult {
+                outcome: Some(outcome),
+            }
+        });
+        Ok(Response::new(wire::FetchResponse {
+            results: results.collect(),
+            boot_epoch: 1,
+        }))
     }
 }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod daemon;
 mod eval;
+mod export;
 mod ingest;
 
 use std::path::Path;

@@ -2,10 +2,10 @@
 
 use wavekv_client::Client;
 
-use super::{bar, draw};
+use super::draw;
 use crate::arguments::Restore;
 use crate::failure::Failure;
-use crate::{formats, output, upload};
+use crate::{bar, formats, output, upload};
 
 pub(crate) async fn run(client: &Client, restore: &Restore, json: bool) -> Result<(), Failure> {
     let name = restore.name.as_ref();
@@ -13,7 +13,7 @@ pub(crate) async fn run(client: &Client, restore: &Restore, json: bool) -> Resul
         let namespace = restore.namespace.as_deref().unwrap_or_default();
         upload::collection(namespace, name)
     });
-    let bar = bar();
+    let bar = bar::of_bytes(0);
     let restored = tokio::select! {
         restored = client.restore(&restore.snapshot, collection, |progress| draw(&bar, progress)) => restored,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),

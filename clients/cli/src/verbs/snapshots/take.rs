@@ -2,14 +2,14 @@
 
 use wavekv_client::Client;
 
-use super::{bar, draw};
+use super::draw;
 use crate::arguments::Snapshot;
 use crate::failure::Failure;
-use crate::{formats, output, upload};
+use crate::{bar, formats, output, upload};
 
 pub(crate) async fn run(client: &Client, snapshot: &Snapshot, json: bool) -> Result<(), Failure> {
     let collection = upload::collection(&snapshot.namespace, &snapshot.collection);
-    let bar = bar();
+    let bar = bar::of_bytes(0);
     let taken = tokio::select! {
         taken = client.snapshot(collection, &snapshot.name, |progress| draw(&bar, progress)) => taken,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
