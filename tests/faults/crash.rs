@@ -17,7 +17,7 @@ use crate::harness::{Collection, Sequence, Shape};
 /// Ends at each point; `WAVEKV_ROUNDS` has another number.
 const ROUNDS: usize = 2;
 
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     let given = std::env::var_os("WAVEKV_ROUNDS");
     given.map_or(ROUNDS, |rounds| rounds.to_str().unwrap().parse().unwrap())
 }
@@ -99,7 +99,7 @@ async fn what_is_acknowledged_is_there_wherever_the_process_ends() {
 }
 
 /// Deletes every collection, and looks after a start.
-async fn nothing_is_left_over(daemon: Faulty) {
+pub(crate) async fn nothing_is_left_over(daemon: Faulty) {
     let client = daemon.client().await;
     for described in client.list_all("*", "").await.unwrap() {
         let name = wire::CollectionRef {

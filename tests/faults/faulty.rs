@@ -12,6 +12,7 @@ use crate::harness::poll::{A_MINUTE, until};
 /// A running daemon. Killed when it is dropped.
 pub(crate) struct Faulty {
     folder: tempfile::TempDir,
+    snapshots: PathBuf,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -21,6 +22,13 @@ impl Faulty {
     /// One that has a data directory of its own and serves.
     pub(crate) fn start() -> Self {
         let mut daemon = Self::begin(tempfile::tempdir().unwrap());
+        daemon.say("go");
+        daemon
+    }
+
+    /// The same with its snapshots elsewhere.
+    pub(crate) fn start_with_snapshots(snapshots: PathBuf) -> Self {
+        let mut daemon = Self::begin_with(tempfile::tempdir().unwrap(), snapshots);
         daemon.say("go");
         daemon
     }
@@ -36,6 +44,11 @@ impl Faulty {
 
     /// One that waits to be told to `go`.
     fn begin(folder: tempfile::TempDir) -> Self {
+        let snapshots = folder.path().join("snapshots");
+        Self::begin_with(folder, snapshots)
+    }
+
+    fn begin_with(folder: tempfile::TempDir, snapshots: PathBuf) -> Self {
         let log = fs_err::OpenOptions::new()
             .create(true)
             .append(true)
@@ -45,6 +58,8 @@ impl Faulty {
             .arg("--data-dir")
             .arg(folder.path().join("data"))
             .args(["--set", "grpc.listen=", "--set", "memory.budget=1GiB"])
+            .arg("--set")
+            .arg(format!("storage.snapshot_dir={}", snapshots.display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.into_file())
@@ -55,6 +70,7 @@ impl Faulty {
             output: BufReader::new(child.stdout.take().unwrap()),
             child,
             folder,
+            snapshots,
         }
     }
 
@@ -78,7 +94,7 @@ impl Faulty {
         points.split(' ').map(str::to_owned).collect()
     }
 
-    /// Those of what shares files: forks, snapshots and the sweep of a start.
+    /// Those of what shares files: forks, snapshots and the sweep of a start; tests of their own come to them.
     pub(crate) fn is_of_sharing(point: &str) -> bool {
         let rooms = ["share.", "fork.", "snapshot.", "sweep."];
         rooms.iter().any(|room| point.starts_with(room))
@@ -117,7 +133,7 @@ impl Faulty {
     pub(crate) fn begin_again(mut self) -> Self {
         self.kill();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::begin(folder)
+        Self::begin_with(folder, self.snapshots.clone())
     }
 
     /// The same, and it goes.
@@ -135,9 +151,32 @@ impl Faulty {
         self.folder.path().join("data")
     }
 
+    /// Where its snapshots are.
+    pub(crate) fn snapshot_dir(&self) -> PathBuf {
+        self.snapshots.clone()
+    }
+
     /// The files of its collections.
     pub(crate) fn collection_files(&self) -> Vec<PathBuf> {
         daemon::collection_files(&self.data_dir())
+    }
+
+    /// The folders in the directory of snapshots, of those that are none too; in order of their paths.
+    pub(crate) fn snapshot_folders(&self) -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(self.snapshot_dir());
+        let entries = entries.into_iter().flatten();
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        folders.sort();
+        folders
+    }
+
+    /// The files in them.
+    pub(crate) fn snapshot_files(&self) -> Vec<PathBuf> {
+        let folders = self.snapshot_folders();
+        let files = folders
+            .iter()
+            .flat_map(|folder| fs_err::read_dir(folder).unwrap());
+        files.map(|entry| entry.unwrap().path()).collect()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -20,3 +20,4 @@ mod crash;
 mod errors;
 mod faulty;
 mod power;
+mod sharing;

@@ -1,6 +1,7 @@
 //! The power goes: the process is killed, and all that was not synced is taken away.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const LOSSES: usize = 12;
 
 /// What the device has.
 #[derive(Default)]
-struct Synced {
+pub(crate) struct Synced {
     /// Bytes of files.
     files: HashMap<PathBuf, u64>,
     /// Names in folders.
@@ -26,7 +27,7 @@ struct Synced {
 
 impl Synced {
     /// What the daemon has noted; a last line that was cut by its end says nothing.
-    fn read(notes: &Path) -> Self {
+    pub(crate) fn read(notes: &Path) -> Self {
         let mut synced = Self::default();
         let text = fs_err::read_to_string(notes).unwrap();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -40,8 +41,7 @@ impl Synced {
                 "entry" => drop(synced.entries.insert(rest.into())),
                 "renamed" => {
                     let (from, to) = rest.split_once(' ').unwrap();
-                    let bytes = synced.files.remove(Path::new(from));
-                    synced.files.extend(bytes.map(|bytes| (to.into(), bytes)));
+                    synced.rename(Path::new(from), Path::new(to));
                 }
                 "linked" => {
                     let (from, to) = rest.split_once(' ').unwrap();
@@ -54,15 +54,46 @@ impl Synced {
         synced
     }
 
-    /// Takes away what the device does not have: of a name that it lacks, the file, or some of its bytes where the name
-    /// happened to get there.
-    fn lose(&self, daemon: &Faulty, rng: &mut Pcg64) {
-        for path in daemon.collection_files() {
-            let bytes = self.files.get(&path).copied().unwrap_or(0);
+    /// Of a file, or of all that is in a folder; the new name is not in its own folder there yet.
+    fn rename(&mut self, from: &Path, to: &Path) {
+        let renamed = |path: &PathBuf| {
+            let rest = path.strip_prefix(from).ok()?;
+            // A file itself has no rest, and no separator after it.
+            Some(to.components().chain(rest.components()).collect())
+        };
+        let files = std::mem::take(&mut self.files);
+        let files = files.into_iter();
+        self.files = files
+            .map(|(path, bytes)| (renamed(&path).unwrap_or(path), bytes))
+            .collect();
+        let within: Vec<PathBuf> = self.entries.iter().filter_map(renamed).collect();
+        self.entries.retain(|path| !path.starts_with(from));
+        self.entries
+            .extend(within.into_iter().filter(|path| path != to));
+    }
+
+    /// Takes away what the device does not have: of a name that it lacks, the file or folder, or some bytes of the file where
+    /// the name happened to get there.
+    pub(crate) fn lose(&self, daemon: &Faulty, rng: &mut Pcg64) {
+        let paths = [daemon.collection_files(), daemon.snapshot_files()].concat();
+        let inode = |path: &PathBuf| fs_err::metadata(path).unwrap().ino();
+        // Of a file that has several names, the device has as much as was synced by any of them.
+        let mut files: HashMap<u64, u64> = HashMap::new();
+        for path in &paths {
+            let bytes = self.files.get(path).copied().unwrap_or(0);
+            let known = files.entry(inode(path)).or_default();
+            *known = bytes.max(*known);
+        }
+        for path in paths {
             if !self.entries.contains(&path) && rng.random_bool(0.5) {
                 fs_err::remove_file(path).unwrap();
             } else {
-                cut(&path, bytes);
+                cut(&path, files[&inode(&path)]);
+            }
+        }
+        for folder in daemon.snapshot_folders() {
+            if !self.entries.contains(&folder) && rng.random_bool(0.5) {
+                fs_err::remove_dir_all(folder).unwrap();
             }
         }
         for entry in fs_err::read_dir(daemon.data_dir().join("catalog")).unwrap() {
