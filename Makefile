@@ -1,7 +1,8 @@
 # The verbs of this repository. Each does all of its own set-up.
 #
 #   make demo     build, start the daemon, drive it with a real-shaped workload, print how exact and how cheap it was
-#   make test     all tests
+#   make test     all tests but those of the adapter for transformers
+#   make test-transformers   those: with torch (5.6 GB) and the versions of transformers that the adapter is for
 #   make bench    all benchmarks, on this machine
 #   make lint     format, clippy and documentation, as CI asks for them
 #   make install  the daemon and the command line into PREFIX/bin
@@ -20,7 +21,10 @@ features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test bench lint install setup
+.PHONY: help demo test test-transformers bench lint install setup
+
+# That the adapter for transformers is tested with: the signatures that it follows move between them.
+TRANSFORMERS ?= 4.57.6 5.24.0
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,11 +33,20 @@ demo: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
 	tests/demo.sh "$(CARGO_TARGET_DIR)/release"
 
+test test-transformers: python := yes
+
 # The second line has a daemon whose disk fails where its tests say. It asks for the whole workspace, as the first does: one
 # package alone would unify features otherwise, and build RocksDB again.
 test: setup
 	$(CARGO) test --workspace --locked $(features)
 	$(CARGO) test --workspace --locked $(features) --features wavekv/failpoints --test faults
+	$(CARGO) build --workspace --locked $(features)
+	clients/c/test.sh "$(CARGO_TARGET_DIR)/debug"
+	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug"
+
+test-transformers: setup
+	$(CARGO) build --workspace --locked --bins $(features)
+	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug" $(TRANSFORMERS)
 
 bench: setup
 	$(CARGO) bench --workspace --locked --benches $(features)
@@ -51,7 +64,7 @@ install: setup
 	install -m 755 "$(CARGO_TARGET_DIR)/release/wavekvd" "$(CARGO_TARGET_DIR)/release/wavekv" "$(DESTDIR)$(PREFIX)/bin"
 
 # Rust links with cc against the C library. RocksDB is C++, and libclang reads its header. FAISS is C++ that cmake builds,
-# and links OpenMP and a BLAS.
+# and links OpenMP and a BLAS. The Python client is tested in an environment of its own.
 setup:
 	@command -v $(firstword $(CARGO)) >/dev/null || { \
 		echo "setup: $(CARGO) is missing: install Rust with https://rustup.rs" >&2; exit 1; }
@@ -67,6 +80,7 @@ setup:
 		links c++ -x c++ -fopenmp || missing+=(g++); \
 		links c++ -x c++ -fopenmp -lblas -llapack || missing+=(libopenblas-dev); \
 	fi; \
+	[ "$(python)" != yes ] || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
 	[ "$${#missing[@]}" -eq 0 ] || { \
 		command -v apt-get >/dev/null || { \
 			echo "setup: what Debian calls $${missing[*]} is missing, and so is apt-get: install it" >&2; exit 1; }; \

@@ -132,7 +132,9 @@ const CALLS: [(&[&str], &str); 6] = [
     (&["env", "::", "vars_os"], "src/config/"),
 ];
 
-const UNSAFE_ROOMS: [&str; 3] = [
+const UNSAFE_ROOMS: [&str; 5] = [
+    "clients/c/src/",
+    "clients/python/src/",
     "kernels/src/cpu/",
     "proto/shm/src/memory.rs",
     "storage/src/residence/",

@@ -12,7 +12,7 @@ mod bar;
 mod clustering;
 mod failure;
 mod formats;
-mod mode;
+mod modes;
 mod output;
 mod stopwatch;
 mod upload;

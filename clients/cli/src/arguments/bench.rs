@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use wavekv_client::Mode;
 use wavekv_trace::Dtype;
-
-use crate::mode::Mode;
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {

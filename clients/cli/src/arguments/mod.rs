@@ -7,10 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wavekv_client::Address;
+use wavekv_client::{Address, Mode};
 use wavekv_trace::Dtype;
-
-use crate::mode::Mode;
 
 pub(crate) use bench::Bench;
 pub(crate) use snapshots::{Restore, RmSnapshots, Snapshot, SnapshotsVerb};

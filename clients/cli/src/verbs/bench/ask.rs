@@ -1,14 +1,13 @@
 //! Asking: the modes take turns, so that all meet the same noise.
 
 use indicatif::ProgressBar;
-use wavekv_client::{Client, wire};
+use wavekv_client::{Client, Mode, wire};
 
 use super::questions::Questions;
 use super::source::Source;
 use super::tally::Tally;
 use crate::failure::Failure;
 use crate::formats::bench::Point;
-use crate::mode::Mode;
 use crate::stopwatch::Stopwatch;
 use crate::upload;
 

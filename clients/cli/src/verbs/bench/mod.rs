@@ -15,7 +15,7 @@ mod tally;
 
 use std::path::Path;
 
-use wavekv_client::{Address, Client, wire};
+use wavekv_client::{Address, Client, Mode, wire};
 
 use ask::Asking;
 use build::Builder;
@@ -24,9 +24,8 @@ use source::{Recipe, Source};
 use crate::arguments::Bench;
 use crate::failure::Failure;
 use crate::formats::bench::{self as format, Context, Daemon, Machine, Report};
-use crate::mode::Mode;
 use crate::stopwatch::unique_suffix;
-use crate::{formats, output, upload};
+use crate::{formats, modes, output, upload};
 
 pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<(), Failure> {
     let recipes = Recipe::all(bench);
@@ -122,7 +121,7 @@ async fn measure(
 /// With `exact`, which the others are compared with.
 fn modes(asked: &[Mode]) -> Vec<Mode> {
     if asked.is_empty() {
-        return Mode::MEASURED.to_vec();
+        return modes::MEASURED.to_vec();
     }
     let others = asked.iter().copied().filter(|mode| *mode != Mode::Exact);
     std::iter::once(Mode::Exact).chain(others).collect()
@@ -174,6 +173,6 @@ mod tests {
         let adaptive = Mode::Adaptive { target: 0.05 };
         assert_eq!(modes(&[adaptive]), [Mode::Exact, adaptive]);
         assert_eq!(modes(&[adaptive, Mode::Exact]), [Mode::Exact, adaptive]);
-        assert_eq!(modes(&[]), Mode::MEASURED);
+        assert_eq!(modes(&[]), modes::MEASURED);
     }
 }

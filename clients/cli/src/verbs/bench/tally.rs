@@ -1,12 +1,11 @@
 //! What is measured of one mode on one context, and the point that it comes to.
 
-use wavekv_client::{ClientError, wire};
+use wavekv_client::{ClientError, Mode, wire};
 use wavekv_trace::Geometry;
 use wavekv_trace::compare::{self, Summary};
 
 use crate::answer::{Answer, calibrated};
 use crate::formats::bench::{Point, Zones};
-use crate::mode::Mode;
 
 /// Everything measured of one mode.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,7 @@ mod samples;
 use std::ops::Range;
 use std::sync::Arc;
 
-use wavekv_client::{Address, Client};
+use wavekv_client::{Address, Client, Mode};
 use wavekv_trace::Trace;
 
 #[cfg(test)]
@@ -21,14 +21,13 @@ use samples::Samples;
 use crate::arguments::{Eval, QuerySet};
 use crate::failure::Failure;
 use crate::formats::eval::{Block, Report};
-use crate::mode::Mode;
 use crate::stopwatch::unique_suffix;
-use crate::{formats, output, upload};
+use crate::{formats, modes, output, upload};
 
 pub(crate) async fn run(address: &Address, eval: &Eval, json: bool) -> Result<(), Failure> {
     let trace = Arc::new(Trace::load(&eval.trace)?);
     let modes = if eval.modes.is_empty() {
-        Mode::DEFAULTS.to_vec()
+        modes::COMPARED.to_vec()
     } else {
         eval.modes.clone()
     };

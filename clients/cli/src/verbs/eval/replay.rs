@@ -4,14 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
-use wavekv_client::{Client, wire};
+use wavekv_client::{Client, Mode, wire};
 use wavekv_trace::Trace;
 use wavekv_trace::exact::Exact;
 
 use super::samples::Samples;
 use crate::arguments::IndexKind;
 use crate::failure::Failure;
-use crate::mode::Mode;
 use crate::stopwatch::Stopwatch;
 use crate::{clustering, upload};
 

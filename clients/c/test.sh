@@ -1,0 +1,16 @@
+#!/bin/bash
+# Compiles the example in C, and the header as C++, and runs the example against a daemon.
+#
+#   clients/c/test.sh FOLDER     FOLDER has the built wavekvd and libwavekv_c.a
+set -euo pipefail
+[[ $# -eq 1 ]] || { sed -n 's/^#   /usage: /p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+folder=$(realpath "$1")
+
+. "$here/../../benches/report/daemon.sh"
+start_daemon "$folder"
+warnings=(-Wall -Wextra -Wpedantic -Werror)
+c++ -std=c++17 "${warnings[@]}" -fsyntax-only -x c++ "$here/include/wavekv.h"
+cc -std=c11 "${warnings[@]}" -O1 -I "$here/include" -o "$work/attend" "$here/examples/attend.c" \
+    "$folder/libwavekv_c.a" -lm -lpthread -ldl
+"$work/attend" "$WAVEKV_ADDRESS"
