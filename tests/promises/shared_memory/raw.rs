@@ -83,11 +83,20 @@ impl Raw {
         }
     }
 
-    /// The next completion; this client never sleeps by the contract, it looks now and then.
+    /// The next completion; none when the daemon has ended the connection. This client never sleeps by the contract, it looks
+    /// now and then.
+    pub(super) async fn completion_unless_cut_off(&mut self) -> Option<Completion> {
+        let looked = async || match self.completions.receive().unwrap() {
+            Some(found) => Some(Some(found)),
+            None => (self.line.hear() == Heard::End).then_some(None),
+        };
+        let found = until(A_MINUTE, looked).await.unwrap()?;
+        Some(Completion::parse(&found, self.memory.layout()).unwrap())
+    }
+
+    /// The next completion.
     pub(super) async fn completion(&mut self) -> Completion {
-        let layout = self.memory.layout();
-        let found = until(A_MINUTE, async || self.completions.receive().unwrap()).await;
-        Completion::parse(&found.unwrap(), layout).unwrap()
+        self.completion_unless_cut_off().await.unwrap()
     }
 
     /// The failure of a call as a whole.
@@ -118,6 +127,7 @@ impl Raw {
 
     /// Waits until the daemon has ended the connection.
     pub(super) async fn is_cut_off(&self) -> bool {
+        // Its last words are no rings.
         let ended = async || (self.line.hear() == Heard::End).then_some(());
         until(A_MINUTE, ended).await.is_some()
     }

@@ -27,7 +27,7 @@ const LEGEND: &str = "\
 e: |out - exact| / |exact| per query and query head, exact in f64. worst head: the one with the largest mean e.
 mass: true share of the attention mass that was computed exactly. tokens, bytes: read, as a share of full attention's.
 calibrated: queries whose reported error is within a factor 2 of e, or both below 0.001.
-ms: one attend call of one token and one layer over gRPC, as the client sees it.";
+ms: one attend call of one token and one layer, as the client sees it.";
 
 const AUDIT_HEADER: [&str; 8] = [
     "audited mode",

@@ -222,11 +222,9 @@ impl Waiting<'_> {
             self.spun = true;
             let mut spin = Spin::lasting(connection.spin);
             loop {
-                let mut pending = connection.pending();
-                if let Some(ended) = self.ended(&mut pending) {
+                if let Some(ended) = self.ended(connection.pending()) {
                     return Poll::Ready(ended);
                 }
-                drop(pending);
                 if !spin.again() || connection.lost().is_some() {
                     break;
                 }
@@ -237,7 +235,7 @@ impl Waiting<'_> {
         // Whoever ends the connection from here on wakes this one.
         let lost = connection.lost().is_some();
         connection.own.begin();
-        if let Some(ended) = self.ended(&mut pending) {
+        if let Some(ended) = self.ended(pending) {
             return Poll::Ready(ended);
         }
         if lost {
@@ -246,8 +244,14 @@ impl Waiting<'_> {
         Poll::Pending
     }
 
-    fn ended(&mut self, pending: &mut Pending) -> Option<Result<Completed, ClientError>> {
+    /// What the call came to, if it is over.
+    fn ended(
+        &mut self,
+        mut pending: MutexGuard<'_, Pending>,
+    ) -> Option<Result<Completed, ClientError>> {
         if let Err(lie) = pending.collect() {
+            drop(pending);
+            self.connection.lose(lie.clone());
             return Some(Err(ClientError::protocol(lie)));
         }
         let (completion, held) = pending.take(self.number)?;
