@@ -252,7 +252,7 @@ enum WavekvStatus wavekv_attend(const struct WavekvClient *client,
                                 struct WavekvReport *reports,
                                 enum WavekvStatus *statuses);
 
-// Connects to `unix:/path/to.sock` or `http://host:port`, within `connect_timeout_ms` (0: five seconds); every call has
+// Connects to `unix:/path/to.sock`, `shm:/path/to.sock` or `http://host:port`, within `connect_timeout_ms` (0: five seconds); every call has
 // `deadline_ms` (0: as long as it takes). `client` is to be given to `wavekv_close`.
 //
 // # Safety
