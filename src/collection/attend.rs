@@ -26,6 +26,9 @@ use crate::model::{
     Report, TokenRange,
 };
 
+/// Tokens whose exact sums are kept by themselves.
+const FOLDED_TOKENS: u32 = 16 * 1024;
+
 /// One entry, checked, over one snapshot.
 #[derive(Debug)]
 pub struct Attend {
@@ -285,6 +288,10 @@ pub(super) struct Pass<'a> {
     bounds: Vec<Bounds>,
     /// What was computed exactly so far.
     pub(super) exact: Accumulator,
+    /// Of earlier tokens, put aside while many are computed; else empty.
+    folded: Accumulator,
+    /// Tokens since something was put aside.
+    unfolded: u32,
     pub(super) cost: Cost,
 }
 
@@ -327,6 +334,8 @@ impl<'a> Pass<'a> {
             queries: queries.copied().collect(),
             bounds: bounds.collect(),
             exact: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
+            folded: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
+            unfolded: 0,
             cost: Cost {
                 full_bytes: visible_tokens * token_bytes,
                 ..Cost::default()
@@ -346,7 +355,9 @@ impl<'a> Pass<'a> {
             let payload = segment.payload(self.head, segment.all_rows(), Patience::Idle)?;
             self.read(&payload, range)?;
             self.cost.retrieved_tokens += self.seen_of(range);
+            self.fold_many(range)?;
         }
+        self.settle()?;
         let rows = self.exact.rows();
         let mut answer = self.answer(&self.exact)?;
         answer.report.exact_mass = vec![1.0; rows];
@@ -477,7 +488,32 @@ impl<'a> Pass<'a> {
             };
             self.compute(keys, values, seen)?;
             self.cost.steady_tokens += self.seen_of(part);
+            self.fold_many(part)?;
         }
+        self.settle()
+    }
+
+    /// Puts the sums of many tokens aside, `tokens` the last of them: a sum of millions of small numbers that is kept in f32 loses
+    /// digits of each, one of the sums of [`FOLDED_TOKENS`] does not.
+    fn fold_many(&mut self, tokens: TokenRange) -> Result<(), Error> {
+        self.unfolded += tokens.tokens();
+        if self.unfolded >= FOLDED_TOKENS {
+            self.fold()?;
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self) -> Result<(), Error> {
+        self.folded.merge(&self.exact)?;
+        self.exact.reset();
+        self.unfolded = 0;
+        Ok(())
+    }
+
+    /// Brings what was put aside back to `exact`.
+    fn settle(&mut self) -> Result<(), Error> {
+        self.fold()?;
+        std::mem::swap(&mut self.exact, &mut self.folded);
         Ok(())
     }
 

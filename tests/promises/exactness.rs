@@ -3,10 +3,11 @@
 
 use proptest::prelude::*;
 use wavekv_client::{Client, wire};
+use wavekv_trace::Dtype;
 
 use crate::harness::property::{self, kinds, lengths, shapes};
 use crate::harness::sequence::floats;
-use crate::harness::{Collection, EXACT, Partial, Sequence, Shape, mode};
+use crate::harness::{Collection, Daemon, EXACT, Partial, Sequence, Shape, mode};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -54,6 +55,38 @@ async fn check(client: &Client, case: Case) -> Result<(), TestCaseError> {
     }
     collection.delete().await;
     Ok(())
+}
+
+#[tokio::test]
+async fn exact_mode_equals_f64_over_many_tokens() {
+    let shape = Shape {
+        kv_heads: 1,
+        group: 2,
+        head_dim: 16,
+        value_dim: 16,
+        dtype: Dtype::Bf16,
+        window: 0,
+    };
+    let daemon = Daemon::start();
+    let client = daemon.client().await;
+    let mut sequence = Sequence::random(shape, 300_000, 3);
+    // All tokens weigh alike, so the answer is the mean of values that nearly cancel: what rounds shows.
+    sequence.q.fill(0.0);
+    let collection = Collection::create_as(&client, shape, wire::IndexKind::Flat).await;
+    for start in (0..sequence.tokens).step_by(50_000) {
+        collection.insert(&sequence, start..start + 50_000).await;
+    }
+    collection.cluster().await;
+    let positions = [sequence.tokens as u32 - 1];
+    let answer = collection
+        .attend(&sequence, &positions, mode::exact())
+        .await;
+    let worst = sequence
+        .errors(&positions, &answer)
+        .into_iter()
+        .fold(0.0, f64::max);
+    // 1.4e-6 where all tokens are summed in one go.
+    assert!(worst < 5e-7, "{worst}");
 }
 
 /// Positions of the queries: the last one, and others over the whole sequence.
