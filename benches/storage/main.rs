@@ -1,4 +1,4 @@
-//! What storage costs, through the real daemon: inserts of every durability beside a plain write of the same bytes, a start
+//! What storage costs, through the real daemon: inserts of every durability beside a plain write of the same bytes, what they have written, a start
 //! after a kill, queries whose K and V are in memory, in the system's cache or on the device, and a collection four times the
 //! memory.
 //!
@@ -26,6 +26,7 @@ mod harness;
 mod ingest;
 mod layer;
 mod queries;
+mod written;
 
 use wavekv::clock::Clock;
 
@@ -47,6 +48,7 @@ async fn main() {
         layer.tokens()
     );
     ingest::print(&layer, &clock).await;
+    written::print(&layer).await;
     let daemon = queries::print(&layer, &clock).await;
     ingest::print_restart(daemon, &layer, &clock);
     queries::print_beyond_memory(&layer, &clock).await;
