@@ -59,6 +59,23 @@ async fn is_sound(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_truncation_at_the_end_of_any_segment_leaves_nothing_wrong() {
+    let daemon = Daemon::start();
+    let client = daemon.client().await;
+    let sequence = Sequence::random(Shape::default(), 320, 11);
+    for length in (0..320).step_by(32) {
+        let durable = wire::Durability::Process;
+        let collection = Collection::create_lasting(&client, sequence.shape, durable).await;
+        collection.insert(&sequence, 0..320).await;
+        collection.settle().await;
+        let name = collection.name.clone();
+        client.truncate(name.clone(), length).await.unwrap();
+        let found = verified(&client, Some(name)).await.unwrap();
+        assert!(found.findings.is_empty(), "{length}: {:?}", found.findings);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_meanwhile_is_not_found_wrong() {
     let daemon = Daemon::start();

@@ -235,10 +235,12 @@ impl StoredLayer {
             // All that is before it is in segments and in the sink's row.
             fates.retain(|(place, _)| *place == Place::Sink);
             fates.extend(self.tail.lock().all_runs());
-            let place = Place::Run(run.start);
-            let take = |bytes| Ok(self.space().force(self.collection.generation, bytes));
-            let written = self.put_run(&mut batch, place, run, take)?;
-            came.push((place, run.tokens, written));
+            if run.tokens > 0 {
+                let place = Place::Run(run.start);
+                let take = |bytes| Ok(self.space().force(self.collection.generation, bytes));
+                let written = self.put_run(&mut batch, place, run, take)?;
+                came.push((place, run.tokens, written));
+            }
         }
         let committed = self.commit(batch, came, &fates);
         committed.map_err(|failed| failed.error)?;

@@ -103,7 +103,10 @@ impl StoredLayer {
         })??;
         rows.segments.sort_by_key(|segment| segment.name.start);
         self.visit_tail(|place, row, _| {
-            rows.runs.push(FoundRun::of(place, row));
+            // Earlier builds wrote a row of no tokens where a truncation cut at the end of a segment.
+            if row.tokens > 0 {
+                rows.runs.push(FoundRun::of(place, row));
+            }
             Ok::<(), StoreError>(())
         })?;
         Ok(rows)
