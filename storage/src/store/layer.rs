@@ -541,8 +541,10 @@ impl PendingSegment {
     /// Maps it: the columns that were written, without a copy of them in memory.
     ///
     /// # Errors
-    /// [`StoreError`] when the system refuses.
+    /// [`StoreError`] when the system refuses, or the collection was deleted meanwhile.
     pub fn map(&self, schema: &Arc<Schema>) -> Result<Arc<Columns>, StoreError> {
+        // Else its file may be gone, which would be taken for damage.
+        let _alive = self.collection.alive()?;
         if let Some(twin) = &self.shared {
             return Ok(Arc::clone(&twin.columns));
         }

@@ -183,7 +183,18 @@ fn what_is_deleted_is_gone_and_takes_nothing_more() {
         .unwrap();
     let layer = stored.layer(0);
     append(&layer, 0, 1, 1, INLINE_BYTES);
+    let name = SegmentName {
+        number: 7,
+        start: SINK,
+        end: 4,
+    };
+    let pending = layer.write_segment(name, MEANING, "ns", &columns(SINK, 4));
+    let pending = pending.unwrap();
     stored.delete().unwrap();
+    // Its file is gone, and nothing is damaged.
+    let mapped = pending.map(&schema());
+    assert!(matches!(mapped, Err(StoreError::Deleted { .. })));
+    drop(pending);
     assert_eq!(stored.delete().unwrap_err().remedy(), Remedy::Gone);
     let refused = layer.append(&Run {
         start: 1,
