@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
-use wavekv::config::{self, ConfigError, Loaded, Settings};
+use wavekv::config::{self, ConfigError, GrpcSettings, Loaded, Settings};
 use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
-use wavekv::service::{ServeError, Server, ServerSettings, ShmSettings};
+use wavekv::service::{ServeError, Server, ServerSettings, ShmSettings, TlsFiles};
 use wavekv::telemetry;
 use wavekv_storage::store::{Store, StoreError};
 use wavekv_storage::{Budget, Bytes, DataDir, DataDirError, Residence};
@@ -147,12 +147,20 @@ fn engine_settings(settings: &Settings) -> Result<EngineSettings, Failure> {
 fn server_settings(settings: &Settings) -> ServerSettings {
     ServerSettings {
         listen: settings.grpc.listen,
+        tls: tls_files(&settings.grpc),
         unix_socket: settings.unix_socket(),
         max_message_bytes: usize::try_from(settings.grpc.max_message_bytes.as_u64())
             .unwrap_or(usize::MAX),
         shm: shm_settings(settings),
         shutdown_grace: settings.shutdown_grace,
     }
+}
+
+fn tls_files(grpc: &GrpcSettings) -> Option<TlsFiles> {
+    (!grpc.tls_certificate.as_os_str().is_empty()).then(|| TlsFiles {
+        certificate: grpc.tls_certificate.clone(),
+        key: grpc.tls_key.clone(),
+    })
 }
 
 fn shm_settings(settings: &Settings) -> Option<ShmSettings> {

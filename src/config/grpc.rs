@@ -18,8 +18,15 @@ pub struct GrpcSettings {
     #[serde(with = "notation::optional_address")]
     pub listen: Option<SocketAddr>,
 
-    /// Allow a `listen` that other machines can reach. Nothing is encrypted and nobody is asked who they are.
+    /// Allow a `listen` that other machines can reach. Nobody is asked who they are.
     pub allow_non_loopback: bool,
+
+    /// Path of the certificate that TCP shows its clients, with those that vouch for it, as PEM; read at the start. "":
+    /// TCP is not encrypted.
+    pub tls_certificate: PathBuf,
+
+    /// Path of the certificate's private key, as PEM.
+    pub tls_key: PathBuf,
 
     /// Path of the Unix socket, which the daemon's user alone can open. "": wavekvd.sock in the data directory.
     pub unix_socket: PathBuf,
@@ -34,6 +41,8 @@ impl Default for GrpcSettings {
         Self {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 7600))),
             allow_non_loopback: false,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
             unix_socket: PathBuf::new(),
             max_message_bytes: ByteSize::mib(64),
         }
@@ -50,6 +59,13 @@ impl GrpcSettings {
                 "a loopback address such as \"127.0.0.1:7600\", or grpc.allow_non_loopback = true",
             );
         }
+        let of_none = |path: &PathBuf| path.as_os_str().is_empty();
+        checks.require(
+            of_none(&self.tls_certificate) == of_none(&self.tls_key),
+            "grpc.tls_key",
+            format_args!("\"{}\"", self.tls_key.display()),
+            "a path where grpc.tls_certificate is one, and \"\" where that is",
+        );
         checks.require(
             (ByteSize::mib(1)..=ByteSize::gib(1)).contains(&self.max_message_bytes),
             "grpc.max_message_bytes",
@@ -73,6 +89,21 @@ mod tests {
         }
         .check(&mut checks);
         checks.failures.len()
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_both_there_or_neither_is() {
+        for (certificate, key, expected) in [("", "", 0), ("c", "k", 0), ("c", "", 1), ("", "k", 1)]
+        {
+            let mut checks = Checks::default();
+            GrpcSettings {
+                tls_certificate: certificate.into(),
+                tls_key: key.into(),
+                ..GrpcSettings::default()
+            }
+            .check(&mut checks);
+            assert_eq!(checks.failures.len(), expected, "{certificate:?} {key:?}");
+        }
     }
 
     #[test]

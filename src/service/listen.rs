@@ -2,6 +2,7 @@
 //! every connection because a socket exists for a moment before its mode can be set. That of shared memory may be open to
 //! more, who are then told apart by their credentials alone.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt};
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 /// Of a socket that its user alone can open.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -38,6 +40,28 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of the encryption cannot be read.
+    #[error("{setting} is {}: {source}", path.display())]
+    File {
+        /// That names it.
+        setting: &'static str,
+        /// Asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate and a key that nothing can be encrypted with.
+    #[error(
+        "grpc.tls_certificate is {} and grpc.tls_key is {}: expected a certificate and its private key as PEM: {reason}",
+        files.certificate.display(),
+        files.key.display()
+    )]
+    Tls {
+        /// Asked for.
+        files: TlsFiles,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// Another daemon listens there.
     #[error("{setting} is {}: expected a path where no other daemon listens", path.display())]
     Taken {
@@ -54,6 +78,47 @@ pub enum ListenError {
         /// Asked for.
         path: PathBuf,
     },
+}
+
+/// What TCP is encrypted with, both as PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, and those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// A server that encrypts.
+    ///
+    /// # Errors
+    /// [`ListenError::File`], [`ListenError::Tls`].
+    pub(super) fn applied(&self, server: Server) -> Result<Server, ListenError> {
+        let read = |setting, path: &Path| {
+            std::fs::read(path).map_err(|source| ListenError::File {
+                setting,
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let certificate = read("grpc.tls_certificate", &self.certificate)?;
+        let key = read("grpc.tls_key", &self.key)?;
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        server.tls_config(tls).map_err(|error| ListenError::Tls {
+            files: self.clone(),
+            reason: innermost(&error),
+        })
+    }
+}
+
+/// What is at the bottom of an error, which is what says most.
+fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// A bound Unix socket; its file goes with it.

@@ -19,6 +19,6 @@ pub mod status;
 pub mod validate;
 mod wire;
 
-pub use listen::ListenError;
+pub use listen::{ListenError, TlsFiles};
 pub use server::{ServeError, Server, ServerSettings};
 pub use shm::ShmSettings;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::transport::Server as Transport;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 use tower::util::MapRequestLayer;
 use wavekv_proto::v1::admin_service_server::AdminServiceServer;
@@ -19,7 +20,7 @@ use wavekv_proto::v1::data_service_server::DataServiceServer;
 use crate::engine::Engine;
 use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
-use crate::service::listen::{self, ListenError, PRIVATE, SocketFile, UnixSocket};
+use crate::service::listen::{self, ListenError, PRIVATE, SocketFile, TlsFiles, UnixSocket};
 use crate::service::message_size::limited;
 use crate::service::readiness::Readiness;
 use crate::service::shm::{Door, ShmSettings};
@@ -34,6 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct ServerSettings {
     /// TCP, if at all.
     pub listen: Option<SocketAddr>,
+    /// What TCP is encrypted with, if at all.
+    pub tls: Option<TlsFiles>,
     /// The Unix socket.
     pub unix_socket: PathBuf,
     /// Largest message in either direction, bytes.
@@ -58,11 +61,19 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+/// The TCP listener, and what serves it.
+#[derive(Debug)]
+struct Tcp {
+    incoming: TcpIncoming,
+    address: SocketAddr,
+    server: Transport,
+}
+
 /// Open sockets, ready to serve.
 #[derive(Debug)]
 pub struct Server {
     settings: ServerSettings,
-    tcp: Option<(tonic::transport::server::TcpIncoming, SocketAddr)>,
+    tcp: Option<Tcp>,
     unix: UnixSocket,
     shm: Option<Door>,
 }
@@ -74,7 +85,18 @@ impl Server {
     /// [`ListenError`] naming the setting that cannot be had.
     pub async fn bind(settings: ServerSettings) -> Result<Self, ListenError> {
         let tcp = match settings.listen {
-            Some(address) => Some(listen::tcp(address).await?),
+            Some(address) => {
+                let server = match &settings.tls {
+                    Some(files) => files.applied(transport())?,
+                    None => transport(),
+                };
+                let (incoming, address) = listen::tcp(address).await?;
+                Some(Tcp {
+                    incoming,
+                    address,
+                    server,
+                })
+            }
             None => None,
         };
         let unix = UnixSocket::bind("grpc.unix_socket", &settings.unix_socket, PRIVATE)?;
@@ -115,13 +137,11 @@ impl Server {
         let mut listening = JoinSet::new();
         tracing::info!(path = %self.settings.unix_socket.display(), "listening on a Unix socket");
         listening.spawn(unix);
-        if let Some((tcp, address)) = self.tcp {
-            tracing::info!(%address, "listening on TCP");
-            listening.spawn(
-                transport()
-                    .add_routes(routes)
-                    .serve_with_incoming_shutdown(tcp, wait()),
-            );
+        if let Some(mut tcp) = self.tcp {
+            let encrypted = self.settings.tls.is_some();
+            tracing::info!(address = %tcp.address, encrypted, "listening on TCP");
+            let router = tcp.server.add_routes(routes);
+            listening.spawn(router.serve_with_incoming_shutdown(tcp.incoming, wait()));
         }
         if let Some(door) = self.shm {
             let grpc_socket = self.settings.unix_socket.clone();

@@ -146,6 +146,30 @@ impl Daemon {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Stops all of its threads where they are, until SIGCONT: the signal alone comes to each when the system gets to it.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.id());
+        let is_stopped = |stat: &str| {
+            // The name of the thread, which may be anything, is in brackets.
+            let state = stat.rsplit_once(") ").map(|(_, state)| state);
+            state.is_some_and(|state| state.starts_with('T'))
+        };
+        for _ in 0..A_MINUTE {
+            let mut threads = fs_err::read_dir(&tasks).unwrap();
+            let all = threads.all(|thread| {
+                let stat = thread.unwrap().path().join("stat");
+                // A thread may end meanwhile.
+                fs_err::read_to_string(stat).map_or(true, |stat| is_stopped(&stat))
+            });
+            if all {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+        panic!("the daemon does not stop where it is");
+    }
+
     /// Waits for it to end by itself. The clients in this process live on: they take part in a stop.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
         wait(&mut self.child)

@@ -255,7 +255,7 @@ async fn no_client_hangs_when_the_daemon_goes_freezes_or_comes_back() {
     collection.assert_has(&sequence, length).await;
 
     // It freezes: a call with a deadline ends at it, one without when the silence is too long.
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     let hasty = client
         .clone()
         .with_deadline(Some(Duration::from_millis(50)));

@@ -252,8 +252,8 @@ enum WavekvStatus wavekv_attend(const struct WavekvClient *client,
                                 struct WavekvReport *reports,
                                 enum WavekvStatus *statuses);
 
-// Connects to `unix:/path/to.sock`, `shm:/path/to.sock` or `http://host:port`, within `connect_timeout_ms` (0: five seconds); every call has
-// `deadline_ms` (0: as long as it takes). `client` is to be given to `wavekv_close`.
+// Connects to `unix:/path/to.sock`, `shm:/path/to.sock`, `http://host:port` or `https://host:port`, within
+// `connect_timeout_ms` (0: five seconds); every call has `deadline_ms` (0: as long as it takes). `client` is to be given to `wavekv_close`.
 //
 // # Safety
 // `address` ends with 0; `client` points to a pointer that may be written.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wavekv_client::{Address, AddressError, ConnectOptions, blocking};
 
 use crate::given::text;
+use crate::sigpipe;
 use crate::status::{Failure, WavekvStatus, told};
 
 /// A connection to a daemon.
@@ -14,8 +15,8 @@ pub struct WavekvClient {
     pub(crate) inner: blocking::Client,
 }
 
-/// Connects to `unix:/path/to.sock`, `shm:/path/to.sock` or `http://host:port`, within `connect_timeout_ms` (0: five seconds); every call has
-/// `deadline_ms` (0: as long as it takes). `client` is to be given to `wavekv_close`.
+/// Connects to `unix:/path/to.sock`, `shm:/path/to.sock`, `http://host:port` or `https://host:port`, within
+/// `connect_timeout_ms` (0: five seconds); every call has `deadline_ms` (0: as long as it takes). `client` is to be given to `wavekv_close`.
 ///
 /// # Safety
 /// `address` ends with 0; `client` points to a pointer that may be written.
@@ -56,6 +57,7 @@ pub unsafe extern "C" fn wavekv_connect(
 pub unsafe extern "C" fn wavekv_close(client: *mut WavekvClient) {
     if !client.is_null() {
         // SAFETY: from `Box::into_raw` in wavekv_connect, by the caller's promise, and given back once.
-        drop(unsafe { Box::from_raw(client) });
+        let client = unsafe { Box::from_raw(client) };
+        sigpipe::without(|| drop(client));
     }
 }

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wavekv_client::{ClientError, Code};
 
+use crate::sigpipe;
+
 /// How a call went: from 1 to 9, the daemon's codes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,8 @@ pub extern "C" fn wavekv_error() -> *const c_char {
 
 /// Makes a call: its status, with the sentence kept; a panic is a bug that the caller outlives.
 pub(crate) fn told(call: impl FnOnce() -> Result<(), Failure>) -> WavekvStatus {
-    let done = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+    let done = sigpipe::without(|| catch_unwind(AssertUnwindSafe(call)));
+    let done = done.unwrap_or_else(|_| {
         Err(Failure {
             status: WavekvStatus::Internal,
             sentence: "the client panicked: a bug".into(),

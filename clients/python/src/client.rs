@@ -205,7 +205,7 @@ impl Client {
     }
 
     /// The daemon's boot epoch, version, used and allowed bytes of memory, and layers that wait for clustering.
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, String, u64, u64, u64)> {
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, String, u64, u64, u64, u64)> {
         let stats = self.one(py, |client| client.stats(None))?;
         let memory = stats.memory.unwrap_or_default();
         let waiting = stats.clustering.unwrap_or_default().layers_waiting;
@@ -215,6 +215,7 @@ impl Client {
             memory.used_bytes,
             memory.budget_bytes,
             waiting,
+            stats.index.unwrap_or_default().shared_bytes,
         ))
     }
 

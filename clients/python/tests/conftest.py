@@ -16,8 +16,9 @@ import wavekv
 class Daemon:
     """A daemon of its own, at a socket in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *settings: str) -> None:
         self.folder = folder
+        self.settings = [word for setting in settings for word in ("--set", setting)]
         self.address = f"unix:{folder}/wavekvd.sock"
         self.addresses = {"grpc": self.address, "shm": f"shm:{folder}/wavekvd.shm.sock"}
         self.process: subprocess.Popen[bytes] | None = None
@@ -26,7 +27,8 @@ class Daemon:
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [os.environ["WAVEKV_DAEMON"], "--data-dir", self.folder, "--set", "grpc.listen=127.0.0.1:0"], stderr=log
+                [os.environ["WAVEKV_DAEMON"], "--data-dir", self.folder, "--set", "grpc.listen=127.0.0.1:0", *self.settings],
+                stderr=log,
             )
         for _ in range(600):
             try:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
+from conftest import Daemon
 
 import wavekv
 import wavekv.aio
@@ -217,3 +224,29 @@ def test_a_daemon_that_is_killed_is_an_error_and_one_that_comes_back_is_used(own
     own_daemon.start()
     np.testing.assert_array_equal(chat.attend(0, queries(1), mode="exact").out, before)
     assert client.stats().boot_epoch > epoch
+
+
+def test_https_wants_a_certificate_that_is_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost")
+    files = {name: str(tmp_path / f"{name}.pem") for name in ("authority", "certificate", "key")}
+    authority.cert_pem.write_to_path(files["authority"])
+    made.cert_chain_pems[0].write_to_path(files["certificate"])
+    made.private_key_pem.write_to_path(files["key"])
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    daemon = Daemon(folder, f"grpc.tls_certificate={files['certificate']}", f"grpc.tls_key={files['key']}")
+    try:
+        port = re.search(r"127\.0\.0\.1:(\d+)", (folder / "log").read_text())
+        assert port is not None
+        address = f"https://localhost:{port[1]}"
+        with pytest.raises(wavekv.ConnectError, match="certificate"):
+            wavekv.Client(address)
+        # Who is trusted, a process reads once.
+        program = f"import wavekv; print(wavekv.Client({address!r}).stats().version)"
+        environment = {**os.environ, "SSL_CERT_FILE": files["authority"]}
+        asked = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert asked.returncode == 0, asked.stderr
+        assert asked.stdout.strip() == daemon.client().stats().version
+    finally:
+        daemon.kill()

@@ -4,16 +4,22 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Address of a daemon: `unix:/path/to.sock`, `http://host:port`, or `shm:/path/to.shm.sock`.
+/// Address of a daemon: `unix:/path/to.sock`, `http://host:port`, `https://host:port`, or `shm:/path/to.shm.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A Unix socket, by its absolute path.
     Unix(PathBuf),
     /// TCP without encryption, as `host:port`.
     Http(String),
+    /// TCP with TLS, as `host:port`: the daemon's certificate must be of that host, and vouched for by one that this system
+    /// trusts, or one of the file that the environment's `SSL_CERT_FILE` names.
+    Https(String),
     /// Shared memory, by the absolute path of the socket of its handshake.
     Shm(PathBuf),
 }
+
+const SCHEMES: &str =
+    "unix:/path/to.sock, http://host:port, https://host:port or shm:/path/to.shm.sock";
 
 /// Text that is no [`Address`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +51,11 @@ impl FromStr for Address {
                 None => refuse("an absolute path after shm:, as in shm:/run/wavekv.shm.sock"),
             };
         }
-        let Some(authority) = text.strip_prefix("http://") else {
-            return refuse("unix:/path/to.sock, http://host:port or shm:/path/to.shm.sock");
+        let tcp = |scheme| text.strip_prefix(scheme);
+        let (made, authority): (fn(String) -> Self, _) = match (tcp("http://"), tcp("https://")) {
+            (Some(authority), _) => (Self::Http, authority),
+            (None, Some(authority)) => (Self::Https, authority),
+            (None, None) => return refuse(SCHEMES),
         };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let Some((host, port)) = authority.rsplit_once(':') else {
@@ -65,7 +74,7 @@ impl FromStr for Address {
             None => !host.is_empty() && host.chars().all(plain),
         };
         if known {
-            Ok(Self::Http(authority.to_owned()))
+            Ok(made(authority.to_owned()))
         } else {
             refuse("a host name or an IP address (IPv6 in brackets) before the port")
         }
@@ -83,6 +92,7 @@ impl fmt::Display for Address {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
             Self::Shm(path) => write!(f, "shm:{}", path.display()),
         }
     }
@@ -99,6 +109,7 @@ mod tests {
             "http://127.0.0.1:7600",
             "http://[::1]:7",
             "http://db-1:9",
+            "https://db-1:9",
             "shm:/run/a.shm.sock",
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
@@ -110,18 +121,13 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_what_was_expected() {
         for (text, expected) in [
-            (
-                "127.0.0.1:7600",
-                "unix:/path/to.sock, http://host:port or shm:/",
-            ),
-            (
-                "https://host:1",
-                "unix:/path/to.sock, http://host:port or shm:/",
-            ),
+            ("127.0.0.1:7600", SCHEMES),
+            ("ftp://host:1", SCHEMES),
             ("", "unix:/path/to.sock"),
             ("unix:relative.sock", "an absolute path"),
             ("shm:relative.sock", "an absolute path after shm:"),
             ("http://host", "a port"),
+            ("https://host", "a port"),
             ("http://host:70000", "0 to 65535"),
             ("http://host:", "0 to 65535"),
             ("http://:80", "a host name"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::error::innermost;
@@ -153,9 +153,12 @@ impl Client {
         };
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            // So say the transport and the daemon when the deadline of a request passes.
-            Ok(Err(status)) if status.code() == Code::Cancelled => Err(late(deadline)),
-            Ok(Err(status)) => Err(status.into()),
+            Ok(Err(status)) => {
+                let error = ClientError::from(status);
+                // So say the transport and the daemon when the deadline of a request passes.
+                let late_there = error.code() == Some(Code::Cancelled);
+                Err(if late_there { late(deadline) } else { error })
+            }
             Err(_) => Err(late(deadline)),
         }
     }
@@ -211,6 +214,7 @@ fn late(deadline: Duration) -> ClientError {
     }
 }
 
+/// Who is not trusted, or is no such host, is refused when the connection is made.
 fn endpoint(
     address: &Address,
     options: ConnectOptions,
@@ -219,7 +223,10 @@ fn endpoint(
         .tcp_nodelay(true)
         .http2_keep_alive_interval(options.silence)
         .keep_alive_timeout(options.silence);
-    Ok(endpoint)
+    match address {
+        Address::Https(_) => endpoint.tls_config(ClientTlsConfig::new().with_native_roots()),
+        Address::Unix(_) | Address::Http(_) | Address::Shm(_) => Ok(endpoint),
+    }
 }
 
 /// A channel that stands.

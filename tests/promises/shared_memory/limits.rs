@@ -139,7 +139,7 @@ async fn a_deadline_ends_a_call_and_its_room_comes_back_with_the_answer() {
     let hasty = patient
         .clone()
         .with_deadline(Some(Duration::from_millis(200)));
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     // More than there is room for: some wait for an answer, the others for room.
     let question = || collection.question(&sequence, &[1; 40], mode::exact());
     let calls: JoinSet<_> = (0..6)

@@ -24,7 +24,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "wavekv", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// Where the daemon listens: `unix:/path/to.sock`, `http://host:port`, or `shm:/path/to.shm.sock`
+    /// Where the daemon listens: `unix:/path/to.sock`, `http://host:port`, `https://host:port`, or
+    /// `shm:/path/to.shm.sock`
     #[arg(
         long,
         global = true,
@@ -365,7 +366,7 @@ mod tests {
         for (line, expected) in [
             (
                 "wavekv stats --address nowhere",
-                "unix:/path/to.sock, http://host:port or shm:/path/to.shm.sock",
+                "unix:/path/to.sock, http://host:port, https://host:port or shm:/path/to.shm.sock",
             ),
             ("wavekv eval t --mode fast", "exact, retroinfer"),
             ("wavekv bench", "--out <DIR>"),

@@ -37,9 +37,9 @@ from ._native import (
     __version__,
 )
 from ._tensor import Tensor
-from .answers import Attended, Cluster, Partial, RankedCluster, Ranking, Stats, Tokens
+from .answers import Attended, Partial, RankedCluster, Ranking, Stats, Tokens
 from .client import Client, Collection, Geometry
-from .entries import Attend, Estimate, Fetch, Insert, Layer, TopClusters
+from .entries import Attend, Cluster, Estimate, Fetch, Insert, Layer, Step, TopClusters
 
 __all__ = [
     "AlreadyExists",
@@ -71,6 +71,7 @@ __all__ = [
     "Ranking",
     "ResourceExhausted",
     "Stats",
+    "Step",
     "Tensor",
     "Tokens",
     "TopClusters",

@@ -12,13 +12,15 @@ from .entries import Cluster
 
 
 class Stats(NamedTuple):
-    """The daemon: which start of it this is, its version, the memory of all collections, layers that wait for clustering."""
+    """The daemon: which start of it this is, its version, the memory of all collections, layers that wait for
+    clustering, bytes of segments that a collection has from another."""
 
     boot_epoch: int
     version: str
     memory_used_bytes: int
     memory_budget_bytes: int
     layers_waiting: int
+    shared_bytes: int
 
 
 class Partial(NamedTuple):

@@ -51,7 +51,7 @@ class _Create:
 
 
 class Client:
-    """A connection to the daemon at `unix:/path/to.sock`, `http://host:port`, or `shm:/path/to.sock` for shared memory.
+    """A connection to the daemon at `unix:/path/to.sock`, `http://host:port`, `https://host:port`, or `shm:/path/to.sock` for shared memory.
 
     Calls of several threads run side by side; each has `deadline` seconds, or as long as it takes. Methods that take a list
     return a list, with an exception in the place of an entry that failed.
