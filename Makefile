@@ -33,7 +33,7 @@ demo: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
 	tests/demo.sh "$(CARGO_TARGET_DIR)/release"
 
-test test-transformers: python := yes
+demo test test-transformers: python := yes
 
 # The second line has a daemon whose disk fails where its tests say. It asks for the whole workspace, as the first does: one
 # package alone would unify features otherwise, and build RocksDB again.
@@ -43,6 +43,7 @@ test: setup
 	$(CARGO) build --workspace --locked $(features)
 	clients/c/test.sh "$(CARGO_TARGET_DIR)/debug"
 	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug"
+	WAVEKV_CONFORMANCE="$(CARGO_TARGET_DIR)/conformance" $(CARGO) test --workspace --locked $(features) --test conformance
 
 test-transformers: setup
 	$(CARGO) build --workspace --locked --bins $(features)
