@@ -92,6 +92,7 @@ impl Workshop {
             value_dim: head_dim as u32,
             dtype,
             scale: 1.0,
+            softcap: None,
         };
         Ok(Self {
             schema: schema::schema(&geometry, IndexKind::Wave)?,

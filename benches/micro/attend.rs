@@ -51,6 +51,7 @@ impl Layer {
             value_dim: DIM as u32,
             dtype: Dtype::Bf16,
             scale: generator.geometry().scale,
+            softcap: None,
         };
         let collection = Collection::new(
             CollectionName::new("", "bench").expect("a name"),

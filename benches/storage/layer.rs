@@ -68,6 +68,7 @@ impl Layer {
                 value_dim: DIM as u32,
                 dtype: wire::Dtype::Bf16.into(),
                 scale: self.scale,
+                softcap: 0.0,
             }),
             durability: durability.into(),
             ..Default::default()

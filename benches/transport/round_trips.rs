@@ -151,6 +151,7 @@ fn compute(sequence: &Sequence, tokens: usize, clock: &Clock) -> f64 {
         value_dim: SHAPE.value_dim as u32,
         dtype: Dtype::Bf16,
         scale: SHAPE.scale(),
+        softcap: None,
     };
     let collection = collection::Collection::new(
         CollectionName::new("", "bench").unwrap(),

@@ -83,6 +83,7 @@ fn attend(bencher: Bencher<'_, '_>, isa: Isa, group: usize, dtype: Dtype) {
         values,
         visible: Visibility::All,
         scale: 0.088,
+        softcap: None,
     };
     let mut acc = Accumulator::new(group, DIM);
     let count = BytesCount::new(2 * TOKENS * DIM * dtype.size_of());

@@ -109,6 +109,7 @@ impl Case {
             values: matrix(values).expect("a shape"),
             visible: Visibility::All,
             scale: (self.dim as f32).powf(-0.5),
+            softcap: None,
         };
         let mut acc = Accumulator::new(self.group, self.dim);
         let mut best = vec![f64::INFINITY; 1 + levels.len()];

@@ -22,6 +22,7 @@
 //!     values: Matrix::new(bytemuck::cast_slice(&v), Dtype::F32, 3, 2)?,
 //!     visible: Visibility::All,
 //!     scale: 1.0,
+//!     softcap: None,
 //! };
 //! let mut sums = Accumulator::new(1, 2);
 //! Kernels::detect().attend(Attend::new(input, &mut sums)?);

@@ -594,6 +594,7 @@ pub(super) fn add(
         values,
         visible,
         scale: geometry.scale,
+        softcap: geometry.softcap,
     };
     snapshot.fixed.kernels.attend(Kernel::new(input, to)?);
     Ok((keys.bytes().len() + values.bytes().len()) as u64)

@@ -7,8 +7,10 @@ use crate::model::{
     Retention,
 };
 
-/// Version of the record that this build writes, and the newest that it reads.
-const VERSION: u32 = 1;
+/// The newest version of a record that this build reads.
+const VERSION: u32 = 2;
+/// Of a record without a cap of scores, which builds that know none may read: the others they must refuse.
+const UNCAPPED_VERSION: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -26,7 +28,10 @@ struct Record {
     /// Of the `f32`: the same scale gives the same answers, the nearest one does not.
     scale_bits: u32,
     index: Index,
-    /// 0 for no end. Records of earlier builds have neither of these.
+    /// The same of the cap of scores. Records of earlier builds have none of what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    softcap_bits: Option<u32>,
+    /// 0 for no end.
     #[serde(default)]
     ttl_seconds: u64,
     #[serde(default)]
@@ -69,7 +74,10 @@ pub fn encode(
         LayerKind::Sliding { window } => *window,
     };
     let record = Record {
-        version: VERSION,
+        version: match geometry.softcap {
+            Some(_) => VERSION,
+            None => UNCAPPED_VERSION,
+        },
         namespace: name.namespace().to_owned(),
         name: name.name().to_owned(),
         fingerprint: geometry.fingerprint.clone(),
@@ -90,6 +98,7 @@ pub fn encode(
             kmeans_iterations: parameters.kmeans_iterations,
             seed: parameters.seed,
         },
+        softcap_bits: geometry.softcap.map(f32::to_bits),
         ttl_seconds: retention.ttl_seconds(),
         expendable: retention.expendable,
     };
@@ -152,6 +161,7 @@ impl Record {
             head_dim: self.head_dim,
             value_dim: self.value_dim,
             scale: f32::from_bits(self.scale_bits),
+            softcap: self.softcap_bits.map(f32::from_bits),
         })
     }
 }
@@ -193,6 +203,7 @@ mod tests {
             value_dim: 24,
             dtype: Dtype::F16,
             scale: 0.1,
+            softcap: Some(30.1),
         };
         let parameters = IndexParameters {
             seed: u64::MAX,
@@ -201,6 +212,7 @@ mod tests {
         let retention = Retention::new(77, true).unwrap();
         let record = encode(&name, &geometry, &parameters, retention).unwrap();
         let back = decoded(&record).unwrap();
+        let back_geometry = back.geometry.clone();
         assert_eq!(
             (back.name, back.geometry, back.parameters, back.retention),
             (name, geometry, parameters, retention)
@@ -210,10 +222,17 @@ mod tests {
         let (without, _) = text.split_once(",\"ttl_seconds\"").unwrap();
         let earlier = decoded(format!("{without}}}").as_bytes()).unwrap();
         assert_eq!(earlier.retention, Retention::default());
-        let newer = text.replace("\"version\":1", "\"version\":2");
+        let uncapped = Geometry {
+            softcap: None,
+            ..back_geometry
+        };
+        let record_of_old =
+            encode(&earlier.name, &uncapped, &earlier.parameters, retention).unwrap();
+        assert!(record_of_old.starts_with(b"{\"version\":1,"));
+        let newer = text.replace("\"version\":2", "\"version\":3");
         let refused = decoded(newer.as_bytes()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DataLoss);
-        assert!(refused.message().contains("version 2: expected at most 1"));
+        assert!(refused.message().contains("version 3: expected at most 2"));
         for damaged in [&record[1..], b"{}", text.replace("f16", "f17").as_bytes()] {
             let refused = decoded(damaged).unwrap_err();
             assert!(refused.message().contains("default/a"), "{refused}");

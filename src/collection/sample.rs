@@ -17,6 +17,7 @@ pub(crate) fn of_one_layer(heads: u32, dim: u32, parameters: IndexParameters) ->
         value_dim: dim,
         dtype: Dtype::Bf16,
         scale: (dim as f32).sqrt().recip(),
+        softcap: None,
     };
     let collection = Collection::new(
         CollectionName::new("", "c").unwrap(),

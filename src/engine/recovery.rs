@@ -172,6 +172,6 @@ mod tests {
         let expected = expected.map(|(name, generation, kind)| (name.to_owned(), generation, kind));
         assert_eq!(seen, expected);
         let newer = found[0].refusal().unwrap().message().to_owned();
-        assert!(newer.contains("version 9: expected at most 1"), "{newer}");
+        assert!(newer.contains("version 9: expected at most 2"), "{newer}");
     }
 }

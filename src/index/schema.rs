@@ -133,6 +133,7 @@ mod tests {
             value_dim: 40,
             dtype: Dtype::F32,
             scale: 1.0,
+            softcap: None,
         };
         let payload = schema(&geometry, IndexKind::Ivf).unwrap();
         let schema = schema(&geometry, IndexKind::Wave).unwrap();

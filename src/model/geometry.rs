@@ -2,7 +2,7 @@
 
 use wavekv_kernels::Dtype;
 
-use crate::model::{Invalid, LayerId, TokenRange, limits};
+use crate::model::{IndexKind, Invalid, LayerId, TokenRange, limits};
 
 /// How one layer attends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Geometry {
     pub dtype: Dtype,
     /// Scores are `scale * q.k`.
     pub scale: f32,
+    /// Or `c tanh(scale * q.k / c)` with this `c`. Only where everything is computed: see [`Geometry::suits`].
+    pub softcap: Option<f32>,
 }
 
 impl Geometry {
@@ -60,6 +62,7 @@ impl Geometry {
             value_dim: *limits::HEAD_DIM.start(),
             dtype: Dtype::Bf16,
             scale: 1.0,
+            softcap: None,
         }
     }
 
@@ -110,7 +113,15 @@ impl Geometry {
         if !(self.scale > 0.0 && self.scale <= limits::LARGEST_SCALE) {
             return Err(Invalid::new("scale", self.scale, "above 0, at most 1024"));
         }
+        if let Some(cap) = self.softcap.filter(|cap| !limits::SOFTCAP.contains(cap)) {
+            return Err(Invalid::new("softcap", cap, "0 for none, or 1 to 65536"));
+        }
         Ok(self)
+    }
+
+    /// Whether an index of a kind finds what weighs most: that of scores which are capped is not known to any.
+    pub fn suits(&self, kind: IndexKind) -> bool {
+        self.softcap.is_none() || kind == IndexKind::Flat
     }
 
     /// Query heads that share one KV head.
@@ -150,13 +161,14 @@ mod tests {
             value_dim: 512,
             dtype: Dtype::Bf16,
             scale: 0.125,
+            softcap: None,
         }
     }
 
     #[test]
     fn each_wrong_field_is_named() {
         assert!(geometry().checked().is_ok());
-        let wrong: [(&str, Spoil); 11] = [
+        let wrong: [(&str, Spoil); 14] = [
             ("fingerprint", |g| g.fingerprint = "x".repeat(513)),
             ("layers", |g| g.layers.clear()),
             ("kv_heads", |g| g.kv_heads = 0),
@@ -168,11 +180,26 @@ mod tests {
             ("scale", |g| g.scale = f32::NAN),
             ("scale", |g| g.scale = 0.0),
             ("scale", |g| g.scale = 1025.0),
+            ("softcap", |g| g.softcap = Some(f32::NAN)),
+            ("softcap", |g| g.softcap = Some(0.5)),
+            ("softcap", |g| g.softcap = Some(f32::INFINITY)),
         ];
         for (field, spoil) in wrong {
             let mut geometry = geometry();
             spoil(&mut geometry);
             assert_eq!(geometry.checked().unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn capped_scores_want_no_index() {
+        let capped = Geometry {
+            softcap: Some(50.0),
+            ..geometry()
+        };
+        for kind in IndexKind::ALL {
+            assert!(geometry().suits(kind));
+            assert_eq!(capped.suits(kind), kind == IndexKind::Flat);
         }
     }
 

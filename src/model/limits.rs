@@ -8,6 +8,8 @@ pub use wavekv_kernels::convert::MAGNITUDE_LIMIT;
 pub const MAGNITUDE: &str = "numbers of magnitude below 1048576";
 /// Of a geometry, and above 0.
 pub const LARGEST_SCALE: f32 = 1024.0;
+/// Of a geometry that has one.
+pub const SOFTCAP: RangeInclusive<f32> = 1.0..=65536.0;
 
 /// Dimension of K and of V. 576 is MLA's latent plus its rotary part.
 pub const HEAD_DIM: RangeInclusive<u32> = 16..=576;

@@ -90,24 +90,36 @@ pub fn geometry(given: Option<&v1::Geometry>) -> Result<Geometry, Invalid> {
         value_dim: given.value_dim,
         dtype: dtype("geometry.dtype", given.dtype)?,
         scale: given.scale,
+        // Minus zero is zero.
+        softcap: (given.softcap != 0.0).then_some(given.softcap),
     };
     geometry
         .checked()
         .map_err(|invalid| invalid.within("geometry"))
 }
 
-/// The parameters that a request gives, over those that hold otherwise.
+/// The parameters that a request gives for a geometry, over those that hold otherwise.
 ///
 /// # Errors
-/// [`Invalid`] naming the first that is out of its range, or the kind when the daemon is not built with it.
+/// [`Invalid`] naming the first that is out of its range, or the kind when the daemon is not built with it or the geometry
+/// wants another.
 pub fn parameters(
     given: Option<&v1::IndexParameters>,
-    otherwise: IndexParameters,
+    geometry: &Geometry,
+    mut otherwise: IndexParameters,
 ) -> Result<IndexParameters, Invalid> {
+    if !geometry.suits(otherwise.kind) {
+        otherwise.kind = IndexKind::Flat;
+    }
     let Some(given) = given else {
         return Ok(otherwise.of_kind(otherwise.kind));
     };
-    let otherwise = otherwise.of_kind(index_kind(given.kind, otherwise.kind)?);
+    let kind = index_kind(given.kind, otherwise.kind)?;
+    if !geometry.suits(kind) {
+        let expected = "flat, since geometry.softcap is set: no other kind knows capped scores";
+        return Err(Invalid::new("index.kind", kind.name(), expected));
+    }
+    let otherwise = otherwise.of_kind(kind);
     let parameters = IndexParameters {
         kind: otherwise.kind,
         sink_tokens: given.sink_tokens.unwrap_or(otherwise.sink_tokens),

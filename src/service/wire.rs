@@ -76,6 +76,7 @@ pub(super) fn description(collection: &Collection) -> v1::CollectionDescription 
             value_dim: geometry.value_dim,
             dtype: dtype(geometry.dtype).into(),
             scale: geometry.scale,
+            softcap: geometry.softcap.unwrap_or(0.0),
         }),
         index: geometry.is_known().then(|| v1::IndexParameters {
             kind: index_kind(parameters.kind).into(),

@@ -152,6 +152,7 @@ fn create(name: &str, durable: bool) -> CreateRequest {
             value_dim: DIM as u32,
             dtype: Dtype::F32.into(),
             scale: (DIM as f32).sqrt().recip(),
+            softcap: 0.0,
         }),
         durability: durability.into(),
         ..CreateRequest::default()

@@ -65,6 +65,7 @@ impl Shape {
             value_dim: self.value_dim as u32,
             dtype: dtype(self.dtype).into(),
             scale: self.scale(),
+            softcap: 0.0,
         }
     }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use wavekv_client::{Client, wire};
 use wavekv_trace::Dtype;
 
+use crate::harness::collection::SMALL_INDEX;
 use crate::harness::property::{self, kinds, lengths, shapes};
 use crate::harness::sequence::floats;
 use crate::harness::{Collection, Daemon, EXACT, Partial, Sequence, Shape, mode};
@@ -87,6 +88,84 @@ async fn exact_mode_equals_f64_over_many_tokens() {
         .fold(0.0, f64::max);
     // 1.4e-6 where all tokens are summed in one go.
     assert!(worst < 5e-7, "{worst}");
+}
+
+/// Every score of a head is its logarithm of a weight: `softcap tanh(scale q.k / softcap)`.
+#[tokio::test]
+async fn capped_scores_are_capped_in_every_mode_and_no_index_is_made_of_them() {
+    const CAP: f64 = 3.0;
+    let daemon = Daemon::start();
+    let client = daemon.client().await;
+    let sequence = Sequence::random(Shape::default(), 400, 5);
+    let collection = Collection::unmade(&client);
+    let request = collection.request(sequence.shape, SMALL_INDEX);
+    let mut geometry = request.geometry.clone().unwrap();
+    geometry.softcap = CAP as f32;
+    let asked = |kind: wire::IndexKind| wire::CreateRequest {
+        geometry: Some(geometry.clone()),
+        index: Some(wire::IndexParameters {
+            kind: kind.into(),
+            ..SMALL_INDEX
+        }),
+        ..request.clone()
+    };
+    let refused = client
+        .create(asked(wire::IndexKind::Wave))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("geometry.softcap"),
+        "{refused}"
+    );
+    let made = client
+        .create(asked(wire::IndexKind::Unspecified))
+        .await
+        .unwrap();
+    assert_eq!(made.index.unwrap().kind(), wire::IndexKind::Flat);
+    assert_eq!(made.geometry.unwrap(), geometry);
+
+    collection.insert(&sequence, 0..400).await;
+    collection.cluster().await;
+    let expected = capped(&sequence, 399, CAP);
+    for mode in [mode::exact(), mode::adaptive(0.1)] {
+        let answer = collection.attend(&sequence, &[399], mode).await;
+        let out = floats(answer.out.as_ref());
+        assert_eq!(out.len(), expected.len());
+        for (found, expected) in out.iter().zip(&expected) {
+            assert!(
+                (f64::from(*found) - expected).abs() < EXACT,
+                "{found} {expected}"
+            );
+        }
+    }
+    collection.delete().await;
+}
+
+/// Attention from a position in f64, `[q_heads, value_dim]`, with scores `cap tanh(scale q.k / cap)`.
+fn capped(sequence: &Sequence, position: usize, cap: f64) -> Vec<f64> {
+    let shape = sequence.shape;
+    let [k, v] = [&sequence.k, &sequence.v].map(|bytes| Dtype::F32.decode(bytes));
+    let of_heads = (0..shape.q_heads()).map(|head| {
+        let q = &sequence.q[(position * shape.q_heads() + head) * shape.head_dim..];
+        let row = |rows: &'_ [f32], dim: usize, token: usize| {
+            rows[(token * shape.kv_heads + head / shape.group) * dim..][..dim].to_vec()
+        };
+        let weight = |token: usize| {
+            let pairs = q.iter().zip(row(&k, shape.head_dim, token));
+            let dot: f64 = pairs.map(|(q, k)| f64::from(*q) * f64::from(k)).sum();
+            (cap * (f64::from(shape.scale()) * dot / cap).tanh()).exp()
+        };
+        let weights: Vec<f64> = (0..=position).map(weight).collect();
+        let mass: f64 = weights.iter().sum();
+        let mut out = vec![0.0; shape.value_dim];
+        for (token, weight) in weights.iter().enumerate() {
+            for (out, v) in out.iter_mut().zip(row(&v, shape.value_dim, token)) {
+                *out += weight / mass * f64::from(v);
+            }
+        }
+        out
+    });
+    of_heads.flatten().collect()
 }
 
 /// Positions of the queries: the last one, and others over the whole sequence.

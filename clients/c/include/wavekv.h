@@ -206,6 +206,8 @@ typedef struct WavekvGeometry {
   uint32_t dtype;
   // Scores are scale * q.k.
   float scale;
+  // Or, where it is not 0, softcap * tanh(scale * q.k / softcap): the index is flat then.
+  float softcap;
 } WavekvGeometry;
 
 // A collection as it is now.

@@ -60,6 +60,8 @@ pub struct WavekvGeometry {
     pub dtype: u32,
     /// Scores are scale * q.k.
     pub scale: f32,
+    /// Or, where it is not 0, softcap * tanh(scale * q.k / softcap): the index is flat then.
+    pub softcap: f32,
 }
 
 /// A collection as it is now.
@@ -172,6 +174,7 @@ impl WavekvGeometry {
             value_dim: self.value_dim,
             dtype: self.dtype as i32,
             scale: self.scale,
+            softcap: self.softcap,
         })
     }
 }

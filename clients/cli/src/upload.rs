@@ -37,12 +37,13 @@ pub(crate) fn layers(collection: &wire::CollectionRef, trace: &Trace) -> Vec<wir
         .collect()
 }
 
-/// A collection of `layers` layers; the rest as the daemon is configured.
+/// A collection of `layers` layers, with an index of a kind where one is given; the rest as the daemon is configured.
 pub(crate) fn create(
     collection: wire::CollectionRef,
     fingerprint: String,
     layers: usize,
     geometry: &Geometry,
+    index: Option<IndexKind>,
 ) -> wire::CreateRequest {
     let geometry = wire::Geometry {
         fingerprint,
@@ -53,10 +54,15 @@ pub(crate) fn create(
         value_dim: geometry.value_dim as u32,
         dtype: dtype(geometry.dtype).into(),
         scale: geometry.scale,
+        softcap: 0.0,
     };
     wire::CreateRequest {
         collection: Some(collection),
         geometry: Some(geometry),
+        index: index.map(|kind| wire::IndexParameters {
+            kind: index_kind(kind).into(),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -68,13 +74,7 @@ pub(crate) fn create_for(
     index: Option<IndexKind>,
 ) -> wire::CreateRequest {
     let (fingerprint, layers) = (trace.model.clone(), trace.layers.len());
-    wire::CreateRequest {
-        index: index.map(|kind| wire::IndexParameters {
-            kind: index_kind(kind).into(),
-            ..Default::default()
-        }),
-        ..create(collection, fingerprint, layers, &trace.geometry())
-    }
+    create(collection, fingerprint, layers, &trace.geometry(), index)
 }
 
 /// One query token, `shape` = `[q_heads, head_dim]`.

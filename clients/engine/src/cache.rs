@@ -43,6 +43,7 @@ impl DaemonCache {
             value_dim: shape.head_dim as u32,
             dtype: Dtype::Bf16.into(),
             scale: (shape.head_dim as f32).sqrt().recip(),
+            softcap: 0.0,
         };
         let made = client.create(CreateRequest {
             collection: Some(CollectionRef {

@@ -32,6 +32,7 @@ struct Create {
     value_dim: u32,
     dtype: String,
     scale: f32,
+    softcap: f32,
     index: Option<String>,
     durability: Option<String>,
     ttl_seconds: u64,
@@ -138,6 +139,7 @@ impl Client {
                 value_dim: what.value_dim,
                 dtype: dtype(&what.dtype)?.into(),
                 scale: what.scale,
+                softcap: what.softcap,
             }),
             index: kind.map(|kind| wire::IndexParameters {
                 kind: kind.into(),

@@ -5,7 +5,8 @@
 use half::bf16;
 
 use super::dots;
-use super::lanes::{PAIRS, Simd, Task};
+use super::exp::tanh;
+use super::lanes::{LANES, PAIRS, Simd, Task};
 use super::score::{Products, Score};
 use super::weigh::add_tile;
 use super::{BAND, TILE, Tile};
@@ -26,6 +27,8 @@ pub struct AttendInput<'a> {
     pub visible: Visibility<'a>,
     /// What a dot product is multiplied with.
     pub scale: f32,
+    /// Scores `s` count as `c tanh(s / c)` with this `c`, above 0 (Gemma 2, arXiv 2408.00118); none: as they are.
+    pub softcap: Option<f32>,
 }
 
 /// Attention to be added to an accumulator.
@@ -47,6 +50,7 @@ impl<'a> Attend<'a> {
             values,
             visible,
             scale: _,
+            softcap: _,
         } = input;
         expect_equal("dimension of the keys", keys.cols(), queries.dim())?;
         expect_equal("number of values", values.rows(), keys.rows())?;
@@ -71,6 +75,7 @@ impl Attend<'_> {
             queries,
             values,
             visible,
+            softcap,
             ..
         } = self.input;
         let mut scores: Tile = [[0.0; TILE]; BAND];
@@ -86,12 +91,24 @@ impl Attend<'_> {
                 let rows = row..queries.rows().min(row + BAND);
                 by.score(simd, rows.clone(), tokens.clone(), &mut scores);
                 for (r, scores) in scores[..rows.len()].iter_mut().enumerate() {
+                    if let Some(cap) = softcap {
+                        cap_scores(simd, cap, scores);
+                    }
                     visible.mask(row + r, tokens.clone(), &mut scores[..tokens.len()]);
                 }
                 add_tile(simd, &mut scores, rows.len(), values, self.acc, row);
                 row = rows.end;
             }
         }
+    }
+}
+
+#[inline(always)]
+fn cap_scores<S: Simd>(simd: S, cap: f32, scores: &mut [f32; TILE]) {
+    let (cap, inverse) = (simd.splat(cap), simd.splat(cap.recip()));
+    for vector in scores.as_chunks_mut::<LANES>().0 {
+        let capped = tanh(simd, simd.mul(simd.load(vector), inverse));
+        simd.store(simd.mul(cap, capped), vector);
     }
 }
 

@@ -46,6 +46,7 @@ struct Problem {
     positions: Vec<u32>,
     kind: usize,
     scale: f32,
+    softcap: Option<f32>,
 }
 
 impl Problem {
@@ -67,6 +68,7 @@ impl Problem {
                 },
             },
             scale: self.scale,
+            softcap: self.softcap,
         }
     }
 
@@ -74,7 +76,8 @@ impl Problem {
     ///
     /// A score is the sum of at most `dim / 16` products in a lane (pairs count twice), of sixteen lanes by a tree of
     /// four, times the scale: each step is off by 2^-24 of what the magnitudes of all products come to. Weights are
-    /// off by as much relatively; an output by twice that, times the largest value, two. The rest is what the
+    /// off by as much relatively; an output by twice that, times the largest value, two. A cap makes no error larger, and adds
+    /// that of the hyperbolic tangent. The rest is what the
     /// exponential and the sums over tokens add.
     fn tolerance(&self) -> f64 {
         let keys = reference::rows_f64(self.keys.matrix());
@@ -90,7 +93,8 @@ impl Problem {
         let largest = largest.fold(0.0, f64::max);
         let steps = self.dim.div_ceil(16) as f64 + 5.0;
         let score = f64::from(self.scale) * largest * steps * 2.0_f64.powi(-24);
-        2e-5 + 4.0 * score
+        let capped = 3e-7 * f64::from(self.softcap.unwrap_or(0.0));
+        2e-5 + 4.0 * (score + capped)
     }
 }
 
@@ -116,10 +120,11 @@ fn problems() -> impl Strategy<Value = Problem> {
             0..3_usize,
             any::<u64>(),
             0.01..0.5_f32,
+            prop::option::of(1.0..60.0_f32),
             any::<bool>(),
         )
             .prop_map(
-                move |(bounds, positions, kind, seed, scale, narrow)| Problem {
+                move |(bounds, positions, kind, seed, scale, softcap, narrow)| Problem {
                     queries: query_numbers(seed, rows * dim, narrow),
                     dim,
                     keys: Tensor::random(seed ^ 1, key_dtype, length, dim),
@@ -128,6 +133,7 @@ fn problems() -> impl Strategy<Value = Problem> {
                     positions,
                     kind,
                     scale,
+                    softcap,
                 },
             )
     })
@@ -184,6 +190,7 @@ fn with_scores(scores: &[f32]) -> Vec<(Kernels, f32, f32)> {
         values: Matrix::from_f32(&values, scores.len(), 1).unwrap(),
         visible: Visibility::All,
         scale: 1.0,
+        softcap: None,
     };
     let one = |kernels: Kernels| {
         let mut acc = Accumulator::new(1, 1);
@@ -222,6 +229,7 @@ fn a_row_that_sees_nothing_is_zeros_and_minus_infinity() {
             bounds: &bounds,
         },
         scale: 1.0,
+        softcap: None,
     };
     for kernels in Kernels::available() {
         let mut acc = Accumulator::new(5, 20);
@@ -244,6 +252,7 @@ fn shapes_that_disagree_are_refused() {
         values: k.matrix(),
         visible: Visibility::All,
         scale: 1.0,
+        softcap: None,
     };
     let fits = |input, rows, dim| Attend::new(input, &mut Accumulator::new(rows, dim)).is_ok();
     assert!(fits(input, 2, 20));

@@ -33,6 +33,7 @@ fn geometry(dtype: Dtype, [head_dim, value_dim]: [u32; 2]) -> Geometry {
         value_dim,
         dtype,
         scale: 1.0,
+        softcap: None,
     }
 }
 

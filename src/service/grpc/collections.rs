@@ -24,7 +24,8 @@ impl Collections {
         let name = validate::present("collection", name)?;
         let geometry = validate::geometry(request.geometry.as_ref())?;
         let otherwise = engine.settings();
-        let parameters = validate::parameters(request.index.as_ref(), otherwise.parameters)?;
+        let parameters =
+            validate::parameters(request.index.as_ref(), &geometry, otherwise.parameters)?;
         let durability = validate::durability(request.durability, otherwise.durability)?;
         let retention = Retention::new(request.ttl_seconds, request.expendable)?;
         let collection = engine.create(name, geometry, parameters, durability, retention)?;

@@ -7,7 +7,7 @@ use super::{SHAPE, Wrong, assert_refused};
 use crate::harness::collection::named;
 use crate::harness::{Collection, Daemon};
 
-const WRONG: [Wrong<wire::CreateRequest>; 42] = [
+const WRONG: [Wrong<wire::CreateRequest>; 44] = [
     (InvalidArgument, "durability is 9", |request| {
         request.durability = 9;
     }),
@@ -82,6 +82,12 @@ const WRONG: [Wrong<wire::CreateRequest>; 42] = [
     }),
     (InvalidArgument, "geometry.scale is NaN", |request| {
         geometry(request).scale = f32::NAN;
+    }),
+    (InvalidArgument, "geometry.softcap is -1", |request| {
+        geometry(request).softcap = -1.0;
+    }),
+    (InvalidArgument, "geometry.softcap is 65537", |request| {
+        geometry(request).softcap = 65537.0;
     }),
     (InvalidArgument, "geometry.scale is inf", |request| {
         geometry(request).scale = f32::INFINITY;

@@ -6,6 +6,8 @@ use clap::Args;
 use wavekv_client::Mode;
 use wavekv_trace::Dtype;
 
+use super::IndexKind;
+
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Trace files (safetensors) to measure beside the generated contexts
@@ -45,6 +47,9 @@ pub(crate) struct Bench {
     /// [default: exact, retroinfer, adaptive:0.2, adaptive:0.1, adaptive:0.05, adaptive:0.02, adaptive:0.01]
     #[arg(long = "mode")]
     pub(crate) modes: Vec<Mode>,
+    /// Kinds of index that the same is asked of: wave (always measured), flat, ivf or hnsw; may be repeated
+    #[arg(long = "index", value_enum)]
+    pub(crate) indexes: Vec<IndexKind>,
     /// Timed calls of each mode and context, each of one query token
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) queries: u32,

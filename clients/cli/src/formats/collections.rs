@@ -37,6 +37,7 @@ pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
             "value_dim": geometry.value_dim,
             "dtype": dtype(&geometry),
             "scale": geometry.scale,
+            "softcap": geometry.softcap,
         },
         "index": {
             "kind": kind(index.kind()),
@@ -208,6 +209,7 @@ mod tests {
                 value_dim: 128,
                 dtype: wire::Dtype::Bf16.into(),
                 scale: 0.125,
+                softcap: 0.0,
             }),
             index: Some(wire::IndexParameters {
                 kind: wire::IndexKind::Ivf.into(),

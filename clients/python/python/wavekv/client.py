@@ -21,7 +21,7 @@ class Geometry:
 
     `fingerprint` names the model, its revision and RoPE settings; a collection of another one is refused on `get`.
     `layers` is their number, or a sliding window for each (0: every earlier token). `value_dim` is `head_dim` and `scale`
-    1/sqrt(head_dim) where they are not given.
+    1/sqrt(head_dim) where they are not given. With a `softcap` c, scores s count as c tanh(s / c), and the index is flat.
     """
 
     fingerprint: str
@@ -32,6 +32,7 @@ class Geometry:
     value_dim: int | None = None
     dtype: str = "bf16"
     scale: float | None = None
+    softcap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class _Create:
     value_dim: int
     dtype: str
     scale: float
+    softcap: float
     index: str | None
     durability: str | None
     ttl_seconds: int
@@ -83,6 +85,7 @@ class Client:
             geometry.value_dim or geometry.head_dim,
             geometry.dtype,
             geometry.head_dim**-0.5 if geometry.scale is None else geometry.scale,
+            geometry.softcap or 0.0,
             index,
             durability,
             ttl_seconds,

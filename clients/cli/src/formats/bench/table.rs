@@ -30,6 +30,7 @@ calibrated: errors that the estimate is within a factor 2 of, or both below 0.00
 bytes: of K, V, codes and meta index that the daemon reads, as a share of full attention's.
 steady, retrieved, coded, estimated: tokens of the zones a query and KV head; what is in none is ignored.
 ms: one attend call of one query token and one layer, as the client sees it, over gRPC; other systems in their own process.
+wavekv-flat, wavekv-ivf, wavekv-hnsw: the daemon with that kind of index.
 exact /: the time of exact mode divided by this time.
 pytorch /, faiss /: the time of that system's fastest setting that computes all tokens or has no larger e mean, divided by this time.";
 

@@ -12,6 +12,7 @@ use wavekv_trace::{Geometry, exact};
 
 use super::questions::Questions;
 use super::source::{Source, SourceLayer};
+use crate::arguments::IndexKind;
 use crate::failure::Failure;
 use crate::formats::bench::Build;
 use crate::stopwatch::Stopwatch;
@@ -27,6 +28,7 @@ pub(super) struct Builder<'a> {
     client: &'a Client,
     source: &'a Source,
     collection: &'a wire::CollectionRef,
+    kind: IndexKind,
     insert_seconds: f64,
     seconds: f64,
 }
@@ -36,11 +38,13 @@ impl<'a> Builder<'a> {
         client: &'a Client,
         source: &'a Source,
         collection: &'a wire::CollectionRef,
+        kind: IndexKind,
     ) -> Self {
         Self {
             client,
             source,
             collection,
+            kind,
             insert_seconds: 0.0,
             seconds: 0.0,
         }
@@ -53,6 +57,7 @@ impl<'a> Builder<'a> {
             self.source.summary().model,
             self.source.layers(),
             &self.source.geometry(),
+            Some(self.kind),
         );
         let described = self.client.create(request).await?;
         let stretches = stretches(self.source, &described.index.unwrap_or_default());

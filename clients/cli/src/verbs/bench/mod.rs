@@ -15,15 +15,16 @@ mod tally;
 
 use std::path::Path;
 
+use clap::ValueEnum as _;
 use wavekv_client::{Address, Client, Mode, wire};
 
 use ask::Asking;
 use build::Builder;
 use source::{Recipe, Source};
 
-use crate::arguments::Bench;
+use crate::arguments::{Bench, IndexKind};
 use crate::failure::Failure;
-use crate::formats::bench::{self as format, Context, Daemon, Machine, Report};
+use crate::formats::bench::{self as format, Context, Daemon, Machine, Point, Report};
 use crate::stopwatch::unique_suffix;
 use crate::{formats, modes, output, upload};
 
@@ -96,9 +97,8 @@ async fn measure(
 ) -> Result<Context, Failure> {
     let queries = bench.queries as usize;
     let checked = (bench.checked as usize).min(queries.div_ceil(source.layers()));
-    let (build, questions) = Builder::new(client, source, collection)
-        .run(checked)
-        .await?;
+    let builder = Builder::new(client, source, collection, IndexKind::Wave);
+    let (build, questions) = builder.run(checked).await?;
     let modes = modes(&bench.modes);
     let asking = Asking {
         client,
@@ -109,13 +109,58 @@ async fn measure(
         queries,
         warm_up: bench.warm_up as usize,
     };
+    let mut points = asking.run().await?;
+    for kind in others(&bench.indexes) {
+        client.delete(collection.clone()).await?;
+        // The questions, and their exact answers, are those of before.
+        Builder::new(client, source, collection, kind)
+            .run(0)
+            .await?;
+        let modes = modes_of(kind, &modes);
+        let asking = Asking {
+            modes: &modes,
+            ..asking
+        };
+        points.extend(asking.run().await?.into_iter().map(|point| Point {
+            system: format!("{}-{}", point.system, index_name(kind)),
+            exact: point.exact || kind == IndexKind::Flat,
+            ..point
+        }));
+    }
     Ok(Context {
         name: source.name(),
         trace: source.summary(),
         layer_bytes: (source.tokens() * source.geometry().token_bytes()) as u64,
         build: Some(build),
-        points: asking.run().await?,
+        points,
     })
+}
+
+/// The kinds beside wave, each once.
+fn others(asked: &[IndexKind]) -> Vec<IndexKind> {
+    let mut others = vec![];
+    for &kind in asked {
+        if kind != IndexKind::Wave && !others.contains(&kind) {
+            others.push(kind);
+        }
+    }
+    others
+}
+
+/// The modes that are of interest: without an index all are exact, and one of FAISS's has no clusters to estimate.
+fn modes_of(kind: IndexKind, modes: &[Mode]) -> Vec<Mode> {
+    let wanted = |mode: &Mode| match kind {
+        IndexKind::Wave => true,
+        IndexKind::Flat => *mode == Mode::Exact,
+        IndexKind::Ivf | IndexKind::Hnsw => !matches!(mode, Mode::Exact | Mode::RetroInfer),
+    };
+    modes.iter().copied().filter(wanted).collect()
+}
+
+/// As the command line spells it.
+fn index_name(kind: IndexKind) -> String {
+    let value = kind.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// With `exact`, which the others are compared with.
@@ -174,5 +219,22 @@ mod tests {
         assert_eq!(modes(&[adaptive]), [Mode::Exact, adaptive]);
         assert_eq!(modes(&[adaptive, Mode::Exact]), [Mode::Exact, adaptive]);
         assert_eq!(modes(&[]), modes::MEASURED);
+    }
+
+    #[test]
+    fn other_kinds_are_asked_once_and_what_they_can_answer() {
+        let asked = [
+            IndexKind::Ivf,
+            IndexKind::Wave,
+            IndexKind::Flat,
+            IndexKind::Ivf,
+        ];
+        assert_eq!(others(&asked), [IndexKind::Ivf, IndexKind::Flat]);
+        let adaptive = Mode::Adaptive { target: 0.05 };
+        let all = [Mode::Exact, Mode::RetroInfer, adaptive];
+        assert_eq!(modes_of(IndexKind::Wave, &all), all);
+        assert_eq!(modes_of(IndexKind::Flat, &all), [Mode::Exact]);
+        assert_eq!(modes_of(IndexKind::Hnsw, &all), [adaptive]);
+        assert_eq!(index_name(IndexKind::Hnsw), "hnsw");
     }
 }

@@ -39,23 +39,48 @@ def attention(
     scaling: float | None = None,
     **named: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of one layer: over the daemon's tokens where the cache is a WaveKVCache, else that of sdpa."""
+    """Attention of one layer: over the daemon's tokens where the cache is a WaveKVCache, else as without the daemon."""
     layer = PENDING.layer
     PENDING.layer = None
+    softcap = named.get("softcap")
     if layer is None:
+        if softcap is not None:
+            return _capped(module, query, key, value, attention_mask, scaling, softcap), None
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **named)
-    if named.get("softcap") is not None:
-        raise ValueError(f"softcap is {named['softcap']}: the daemon does not cap scores, expected none")
     if named.get("dropout"):
         raise ValueError(f"dropout is {named['dropout']}: expected 0, a model that is not in training")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     cache, tokens = layer.cache, query.shape[2]
-    cache.begin(key, value, scaling, _padding(attention_mask, query.shape[0]))
-    if layer.length > tokens:
+    cache.begin(key, value, scaling, softcap, _padding(attention_mask, query.shape[0]))
+    # Capped scores of a prompt are the daemon's too: sdpa does not cap any.
+    if layer.length > tokens or softcap is not None:
         out = cache.attend(layer, query, key, value, _mode(layer, tokens))
         return out.to(query.device), None
     cache.insert(layer, key, value)
     return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **named)
+
+
+def _capped(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None,
+    softcap: float,
+) -> torch.Tensor:
+    """Attention with scores `softcap tanh(s / softcap)`, which sdpa does not know; the mask is one of sdpa."""
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    groups = query.shape[1] // key.shape[1]
+    key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
+    scores = softcap * torch.tanh(query @ key.transpose(2, 3) * scaling / softcap)
+    if attention_mask is None:
+        # So sdpa says that the mask is causal.
+        queries, keys = scores.shape[-2:]
+        attention_mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
+    scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    return (weights @ value).transpose(1, 2).contiguous()
 
 
 def _mode(layer: WaveKVLayer, tokens: int) -> str | None:

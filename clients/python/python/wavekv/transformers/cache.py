@@ -187,7 +187,9 @@ class WaveKVCache(Cache):
 
     # What the attention does with it.
 
-    def begin(self, key: torch.Tensor, value: torch.Tensor, scaling: float, padding: list[int]) -> None:
+    def begin(
+        self, key: torch.Tensor, value: torch.Tensor, scaling: float, softcap: float | None, padding: list[int]
+    ) -> None:
         """Makes the collections, for the first K and V `[rows, kv_heads, tokens, dim]` that come."""
         if self.sequences:
             return
@@ -203,6 +205,7 @@ class WaveKVCache(Cache):
             value_dim=value.shape[3],
             dtype=dtype,
             scale=scaling,
+            softcap=softcap,
         )
         for row in range(key.shape[0]):
             self.sequences.append(
