@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
-use wavekv_client::{Client, ClientError, Code, wire};
+use wavekv_client::{Address, Client, ClientError, Code, blocking, wire};
 
 use crate::harness::collection::{SMALL_INDEX, named};
 use crate::harness::property::BUILT_KINDS;
@@ -591,4 +591,47 @@ async fn a_caller_is_told_how_far_it_is_and_one_that_goes_gives_it_up() {
         0
     );
     assert_eq!(daemon.collection_files(), [] as [PathBuf; 0]);
+}
+
+/// The client for threads that wait has the same calls.
+#[test]
+fn a_thread_that_waits_takes_verifies_restores_and_removes_one() {
+    let archive = Archive::new();
+    let daemon = archive.daemon();
+    let client = blocking::Client::connect(&Address::Unix(daemon.socket())).unwrap();
+    let sequence = Sequence::random(Shape::default(), TOKENS, 7);
+    let collection = named("waited-for");
+    let made = client.create(wire::CreateRequest {
+        collection: Some(collection.clone()),
+        geometry: Some(sequence.shape.geometry(1)),
+        index: Some(SMALL_INDEX),
+        ..Default::default()
+    });
+    assert_eq!(made.unwrap().length, 0);
+    let layer = wire::LayerRef {
+        collection: Some(collection.clone()),
+        layer: 0,
+    };
+    let entry = wire::InsertEntry {
+        layer: Some(layer),
+        ..sequence.entry(0..TOKENS)
+    };
+    let stored = client.insert_stream_all([entry], 1 << 20).unwrap();
+    assert_eq!(stored.stored_tokens, TOKENS as u64);
+
+    let mut seen = 0;
+    let snapshot = client.snapshot(collection.clone(), "s", |progress| {
+        seen = progress.done_bytes;
+    });
+    assert_eq!(snapshot.unwrap().layer_lengths, [TOKENS as u32]);
+    assert!(seen > 0);
+    client.delete(collection.clone()).unwrap();
+    let restored = client.restore("s", None, |_| {}).unwrap();
+    assert_eq!(restored.length, TOKENS as u32);
+    let told: Vec<_> = client.verify(Some(collection)).unwrap().collect();
+    let told: Result<Vec<_>, _> = told.into_iter().collect();
+    assert!(!told.unwrap().is_empty());
+    assert_eq!(client.list_snapshots().unwrap().len(), 1);
+    client.delete_snapshot("s").unwrap();
+    assert!(client.list_snapshots().unwrap().is_empty());
 }

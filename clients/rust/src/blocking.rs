@@ -81,6 +81,83 @@ impl Client {
         let call = self.inner.insert_stream(entries, message_bytes);
         self.runtime.block_on(call)
     }
+
+    /// As [`crate::Client::insert_stream_all`], of an iterator.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn insert_stream_all<I>(
+        &self,
+        entries: I,
+        message_bytes: usize,
+    ) -> Result<wire::InsertStreamResponse, ClientError>
+    where
+        I: IntoIterator<Item = wire::InsertEntry>,
+        I::IntoIter: Send + Unpin + 'static,
+    {
+        let entries = tokio_stream::iter(entries);
+        let call = self.inner.insert_stream_all(entries, message_bytes);
+        self.runtime.block_on(call)
+    }
+
+    /// As [`crate::Client::snapshot`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn snapshot(
+        &self,
+        collection: wire::CollectionRef,
+        snapshot: &str,
+        see: impl FnMut(wire::Progress),
+    ) -> Result<wire::SnapshotDescription, ClientError> {
+        let call = self.inner.snapshot(collection, snapshot, see);
+        self.runtime.block_on(call)
+    }
+
+    /// As [`crate::Client::restore`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn restore(
+        &self,
+        snapshot: &str,
+        collection: Option<wire::CollectionRef>,
+        see: impl FnMut(wire::Progress),
+    ) -> Result<wire::CollectionDescription, ClientError> {
+        let call = self.inner.restore(snapshot, collection, see);
+        self.runtime.block_on(call)
+    }
+
+    /// As [`crate::Client::verify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify(
+        &self,
+        collection: Option<wire::CollectionRef>,
+    ) -> Result<Verification, ClientError> {
+        let inner = self.runtime.block_on(self.inner.verify(collection))?;
+        Ok(Verification {
+            inner,
+            runtime: Arc::clone(&self.runtime),
+        })
+    }
+}
+
+/// A verification in progress: what it tells, one after the other. It ends with this.
+#[derive(Debug)]
+pub struct Verification {
+    inner: crate::Verification,
+    /// Dropped after the stream.
+    runtime: Arc<Runtime>,
+}
+
+impl Iterator for Verification {
+    type Item = Result<wire::VerifyResponse, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.inner.next()).transpose()
+    }
 }
 
 macro_rules! waiting {
@@ -108,6 +185,8 @@ waiting! {
     fork(request: wire::ForkRequest) -> wire::CollectionDescription;
     stats(collection: Option<wire::CollectionRef>) -> wire::StatsResponse;
     place(collection: wire::CollectionRef, placement: wire::Placement) -> wire::PlaceResponse;
+    list_snapshots() -> Vec<wire::SnapshotDescription>;
+    delete_snapshot(snapshot: &str) -> wire::DeleteSnapshotResponse;
     insert(entries: Vec<wire::InsertEntry>) -> Batch<wire::InsertOutcome>;
     insert_one(entry: wire::InsertEntry) -> wire::InsertOutcome;
     segment_cluster(layers: Vec<wire::LayerRef>) -> Batch<wire::SegmentClusterOutcome>;
