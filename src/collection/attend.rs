@@ -288,8 +288,8 @@ pub(super) struct Pass<'a> {
     bounds: Vec<Bounds>,
     /// What was computed exactly so far.
     pub(super) exact: Accumulator,
-    /// Of earlier tokens, put aside while many are computed; else empty.
-    folded: Accumulator,
+    /// Of earlier tokens, put aside while many are computed.
+    folded: Option<Accumulator>,
     /// Tokens since something was put aside.
     unfolded: u32,
     pub(super) cost: Cost,
@@ -334,7 +334,7 @@ impl<'a> Pass<'a> {
             queries: queries.copied().collect(),
             bounds: bounds.collect(),
             exact: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
-            folded: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
+            folded: None,
             unfolded: 0,
             cost: Cost {
                 full_bytes: visible_tokens * token_bytes,
@@ -498,22 +498,23 @@ impl<'a> Pass<'a> {
     fn fold_many(&mut self, tokens: TokenRange) -> Result<(), Error> {
         self.unfolded += tokens.tokens();
         if self.unfolded >= FOLDED_TOKENS {
-            self.fold()?;
+            self.unfolded = 0;
+            match &mut self.folded {
+                Some(folded) => folded.merge(&self.exact)?,
+                None => self.folded = Some(self.exact.clone()),
+            }
+            self.exact.reset();
         }
         Ok(())
     }
 
-    fn fold(&mut self) -> Result<(), Error> {
-        self.folded.merge(&self.exact)?;
-        self.exact.reset();
-        self.unfolded = 0;
-        Ok(())
-    }
-
-    /// Brings what was put aside back to `exact`.
+    /// Brings what was put aside, if anything was, back to `exact`.
     fn settle(&mut self) -> Result<(), Error> {
-        self.fold()?;
-        std::mem::swap(&mut self.exact, &mut self.folded);
+        self.unfolded = 0;
+        if let Some(mut folded) = self.folded.take() {
+            folded.merge(&self.exact)?;
+            self.exact = folded;
+        }
         Ok(())
     }
 
