@@ -4,8 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use half::bf16;
 use wavekv_client::blocking::Client;
 use wavekv_client::wire::{
-    AttendEntry, CollectionRef, CreateRequest, Dtype, ForkRequest, Geometry, InsertEntry,
-    LayerKind, LayerRef, Tensor as WireTensor,
+    AttendEntry, CollectionDescription, CollectionRef, CreateRequest, Dtype, ForkRequest, Geometry,
+    InsertEntry, LayerKind, LayerRef, Tensor as WireTensor,
 };
 use wavekv_client::{ClientError, Mode};
 
@@ -55,11 +55,7 @@ impl DaemonCache {
         })?;
         Ok(Self {
             client: client.clone(),
-            collection: CollectionRef {
-                namespace: made.namespace,
-                name: made.name,
-                generation: Some(made.generation),
-            },
+            collection: named(made),
             layers: shape.layers,
             lengths: vec![0; shape.layers],
             mode: Mode::Exact,
@@ -79,11 +75,7 @@ impl DaemonCache {
         })?;
         Ok(Self {
             client: self.client.clone(),
-            collection: CollectionRef {
-                namespace: made.namespace,
-                name: made.name,
-                generation: Some(made.generation),
-            },
+            collection: named(made),
             layers: self.layers,
             lengths: self.lengths.clone(),
             mode: self.mode,
@@ -174,6 +166,15 @@ impl KvCache for DaemonCache {
             .map(|&bytes| f32::from_le_bytes(bytes))
             .collect();
         Ok(Tensor::from_vec(numbers, q.shape(), &Device::Cpu)?)
+    }
+}
+
+/// This collection, and no other that has its name later.
+fn named(made: CollectionDescription) -> CollectionRef {
+    CollectionRef {
+        namespace: made.namespace,
+        name: made.name,
+        generation: Some(made.generation),
     }
 }
 
