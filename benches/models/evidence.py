@@ -257,17 +257,16 @@ def many(model: Model, client: wavekv.Client, length: int, mode: str) -> list[st
         argument = cache_argument(model.model)
         model.model(ids, **{argument: cache}, logits_to_keep=1)
         cache.batch_repeat_interleave(FACTS)
-        said = []
-        following = rows
-        for step in range(10):
-            if step == 0:
-                # The question a token at a time, as `mode` answers it.
-                for at in range(rows.shape[1]):
-                    logits = model.model(rows[:, at : at + 1], **{argument: cache}, logits_to_keep=1).logits
-            else:
-                logits = model.model(following, **{argument: cache}, logits_to_keep=1).logits
-            following = logits[:, -1].argmax(-1, keepdim=True)
-            said.append(following)
+
+        def following(tokens: torch.Tensor) -> torch.Tensor:
+            return model.model(tokens, **{argument: cache}, logits_to_keep=1).logits[:, -1].argmax(-1, keepdim=True)
+
+        # The question a token at a time, as `mode` answers it.
+        for token in rows.split(1, dim=1):
+            last = following(token)
+        said = [last]
+        for _ in range(9):
+            said.append(following(said[-1]))
         texts = [model.tokenizer.decode(row).replace(" ", "") for row in torch.cat(said, dim=1)]
         return sum(key in text for key, text in zip(KEYS, texts, strict=True))
 
