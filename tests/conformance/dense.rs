@@ -3,6 +3,9 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use wavekv_trace::Dtype;
+use wavekv_trace::compare::relative_errors;
+use wavekv_trace::exact::{self, Order, Queries, Stored};
 
 use crate::session::{Ask, DIM, Failure, KV_HEADS, Q_HEADS, Session};
 
@@ -102,7 +105,9 @@ impl Sequence {
         self.v.extend(v);
         assert_eq!(out.len(), Q_HEADS * DIM);
         Ok(Answer {
-            error: error(&out, &self.dense(q)),
+            error: relative_errors(&out, &self.dense(q), DIM)
+                .into_iter()
+                .fold(0.0, f64::max),
             out,
         })
     }
@@ -125,31 +130,25 @@ impl Sequence {
 
     /// `[Q_HEADS, DIM]`, in f64.
     fn dense(&self, q: &[f32]) -> Vec<f64> {
-        let mut out = vec![0.0; Q_HEADS * DIM];
-        for head in 0..Q_HEADS {
-            let kv_head = head * KV_HEADS / Q_HEADS;
-            let of = |rows: &[f32], token: usize, i: usize| {
-                f64::from(rows[token * ROW + kv_head * DIM + i])
-            };
-            let tokens = self.length() as usize;
-            let score = |token: usize| -> f64 {
-                let products =
-                    (0..DIM).map(|i| f64::from(q[head * DIM + i]) * of(&self.k, token, i));
-                products.sum::<f64>() / (DIM as f64).sqrt()
-            };
-            let scores: Vec<f64> = (0..tokens).map(score).collect();
-            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
-            let mass: f64 = weights.iter().sum();
-            for i in 0..DIM {
-                let weighted = weights.iter().enumerate();
-                let sum: f64 = weighted
-                    .map(|(token, weight)| weight * of(&self.v, token, i))
-                    .sum();
-                out[head * DIM + i] = sum / mass;
-            }
-        }
-        out
+        let [k, v] = [&self.k, &self.v].map(|rows| Dtype::F32.encode(rows));
+        let stored = Stored {
+            k: &k,
+            v: &v,
+            dtype: Dtype::F32,
+            order: Order::TokensMajor,
+            tokens: self.length() as usize,
+            kv_heads: KV_HEADS,
+            head_dim: DIM,
+            value_dim: DIM,
+        };
+        let queries = Queries {
+            q,
+            positions: &[self.length() - 1],
+            q_heads: Q_HEADS,
+            scale: (DIM as f64).sqrt().recip(),
+            sliding_window: 0,
+        };
+        exact::attend(&stored, &queries).unwrap().out
     }
 }
 
@@ -160,17 +159,4 @@ pub(crate) struct Answer {
     pub(crate) out: Vec<f32>,
     /// The largest |out - dense| / |dense| of a query head.
     pub(crate) error: f64,
-}
-
-fn error(out: &[f32], dense: &[f64]) -> f64 {
-    let of_head = |head: usize| {
-        let pairs = out[head * DIM..][..DIM]
-            .iter()
-            .zip(&dense[head * DIM..][..DIM]);
-        let square = |x: f64| x * x;
-        let apart: f64 = pairs.clone().map(|(&a, &b)| square(f64::from(a) - b)).sum();
-        let size: f64 = pairs.map(|(_, &b)| square(b)).sum();
-        (apart / size).sqrt()
-    };
-    (0..Q_HEADS).map(of_head).fold(0.0, f64::max)
 }
