@@ -5,12 +5,13 @@
 //! [`Engine::compute_soon`] are the door. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs`, `retention.rs`, [`snapshots`] and [`verify`].
+//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`] and `memory.rs`.
 
 mod audits;
 pub mod background;
 mod backpressure;
 pub mod batch;
+mod memory;
 mod pool;
 mod recovery;
 mod registry;
@@ -93,6 +94,8 @@ pub struct Engine {
     archive: Archive,
     deleted: Deleted,
     verifications: Verifications,
+    #[expect(dead_code, reason = "it watches while it lives")]
+    memory: memory::Watcher,
 }
 
 impl Engine {
@@ -116,7 +119,6 @@ impl Engine {
             kernels,
             recovery: Recovery::of(&store, kernels, &budget)?,
             budget,
-            store,
             registry: Registry::new(settings.max_collections),
             created: AtomicU64::new(0),
             pool: ComputePool::start(settings.threads)?,
@@ -125,6 +127,8 @@ impl Engine {
             archive: Archive::start(settings.snapshot_dir.clone().map(Snapshots::new))?,
             deleted: Deleted::default(),
             verifications: Verifications::default(),
+            memory: memory::Watcher::start(store.residence().clone())?,
+            store,
             settings,
         });
         let whose = Arc::downgrade(&engine);

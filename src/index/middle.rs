@@ -14,7 +14,7 @@ use wavekv_kernels::{
 
 use crate::index::error_estimate::Doubt;
 use crate::index::ladder::Ladder;
-use crate::index::segment::{HeadCodes, HeldCodes, ReadError};
+use crate::index::segment::{HeadCodes, ReadError};
 use crate::index::survey::Survey;
 use crate::index::zones::{Place, Zone};
 
@@ -60,7 +60,7 @@ pub struct Middle {
 
 /// The coded clusters of one segment with the weights of their tokens.
 #[derive(Debug)]
-struct Keys<'a> {
+struct Keys {
     segment: usize,
     clusters: Vec<usize>,
     runs: Vec<Run>,
@@ -76,7 +76,8 @@ struct Keys<'a> {
     exacts: Vec<f32>,
     /// `[clusters, group]`: weights of the tokens that are not exact.
     left: Vec<f32>,
-    codes: HeldCodes<'a>,
+    /// Of codes: of a token's key, and of its value.
+    key_row_bytes: usize,
     value_row_bytes: usize,
 }
 
@@ -132,7 +133,7 @@ impl<'a> Survey<'a> {
             let weighed = self.settle(keys, at, exact_bytes, &middle.references);
             codes.expect_values(weighed.segment, &weighed.value_rows);
             let (coded, valued) = (keys.tokens(), weighed.value_rows.len());
-            let bytes = coded * keys.codes.codes.row_bytes() + valued * keys.value_row_bytes;
+            let bytes = coded * keys.key_row_bytes + valued * keys.value_row_bytes;
             middle.bytes += bytes as u64;
             middle.tokens += (coded - weighed.exact_rows.len()) as u64;
             middle.segments.push(weighed);
@@ -162,12 +163,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Weighs the tokens of the coded clusters of a segment.
-    fn weigh(
-        &self,
-        coded: Coded,
-        codes: &HeadCodes<'a>,
-        doubt: &Doubt,
-    ) -> Result<Keys<'a>, ReadError> {
+    fn weigh(&self, coded: Coded, codes: &HeadCodes<'a>, doubt: &Doubt) -> Result<Keys, ReadError> {
         let Coded {
             segment,
             clusters,
@@ -185,6 +181,8 @@ impl<'a> Survey<'a> {
             centres.extend((0..self.group).map(|row| self.scores[self.at(row, place)]));
             self.put_errors(place, doubt, &mut by_mean, &mut by_codes);
         }
+        // They may leave memory as soon as they have told the weights.
+        let held = codes.keys(segment, &runs)?;
         let mut keys = Keys {
             segment,
             clusters,
@@ -194,7 +192,7 @@ impl<'a> Survey<'a> {
             values: vec![],
             exacts: vec![],
             left: vec![],
-            codes: codes.keys(segment, &runs)?,
+            key_row_bytes: held.codes.row_bytes(),
             value_row_bytes: codes.value_row_bytes(),
             runs,
         };
@@ -202,7 +200,7 @@ impl<'a> Survey<'a> {
         let queries = Queries4::new(self.query.queries, head.key_profile, self.query.scale)?;
         let coded = CodedKeys {
             queries: &queries,
-            codes: keys.codes.codes,
+            codes: held.codes,
             runs: &keys.runs,
             centres: &centres,
             references: &doubt.answer().lse,
@@ -214,7 +212,7 @@ impl<'a> Survey<'a> {
     /// Judges all tokens at a price; returns `doubt` with what they leave.
     fn judge(
         &self,
-        keys: &mut [Keys<'_>],
+        keys: &mut [Keys],
         linear: f32,
         square_a_byte: f32,
         exact_bytes: usize,
@@ -255,7 +253,7 @@ impl<'a> Survey<'a> {
     /// Names the tokens that are read at a price, and keeps in the survey what mass each cluster has left.
     fn settle(
         &mut self,
-        keys: &Keys<'a>,
+        keys: &Keys,
         square_a_byte: f32,
         exact_bytes: usize,
         references: &[f32],
@@ -352,7 +350,7 @@ impl Middle {
     }
 }
 
-impl Keys<'_> {
+impl Keys {
     fn tokens(&self) -> usize {
         self.runs.iter().map(|run| run.count as usize).sum()
     }
@@ -386,7 +384,7 @@ impl Keys<'_> {
 
 /// A price at which what stays unread is within the aim, where that of the clusters is too high: where a few clusters are
 /// all that matters, the least gainful of them may have been a bargain that no token is.
-fn lowered(price: Price, keys: &[Keys<'_>], exact_bytes: usize, doubt: &Doubt) -> f32 {
+fn lowered(price: Price, keys: &[Keys], exact_bytes: usize, doubt: &Doubt) -> f32 {
     let group = doubt.answer().lse.len();
     let mut ladder = Ladder::new(group);
     for keys in keys {

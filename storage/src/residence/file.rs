@@ -539,6 +539,35 @@ mod tests {
     }
 
     #[test]
+    fn blocks_leave_for_what_the_process_has_and_nobody_counts() {
+        let fixture = fixture(64);
+        let residence = &fixture.file.residence;
+        let observed = |blocks: usize| residence.observed(Bytes::from(blocks * block()));
+        drop(fixture.hold(10..60));
+        assert_eq!(fixture.used(), 52);
+        // Ten are not counted, and four may come before the next look.
+        observed(62);
+        let used = fixture.used();
+        assert!((35..=50).contains(&used), "{used}");
+        assert_eq!(fixture.mapped(), used);
+        // What comes later does not take their room, though the process has given them back.
+        observed(50);
+        drop(fixture.hold(60..70));
+        assert!(fixture.used() <= 51, "{}", fixture.used());
+        // A process that is larger than the budget leaves half of that.
+        drop(fixture.hold(10..70));
+        observed(1000);
+        let used = fixture.used();
+        assert!((17..=32).contains(&used), "{used}");
+        // In the end it is forgotten, but for what may come.
+        for _ in 0..10_000 {
+            observed(0);
+        }
+        drop(fixture.hold(10..68));
+        assert!((45..=60).contains(&fixture.used()), "{}", fixture.used());
+    }
+
+    #[test]
     fn what_is_pinned_does_not_leave() {
         let fixture = fixture(40);
         drop(fixture.hold(10..30));

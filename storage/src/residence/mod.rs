@@ -20,12 +20,17 @@
 //! page would end the process with SIGBUS. The system maps neighbours that it has in its cache beside a page that is asked
 //! for, up to two megabytes of them; those are unmapped again, or the process would hold many times what is counted.
 //!
+//! A process has memory that nobody counts: what queries compute in, the catalog's own caches, what the allocator keeps for the
+//! next. [`Residence::observe`] looks at how much that is, and blocks leave for it as they do for what is counted, so that the
+//! process stays within the budget and not only the sum of what it knows of.
+//!
 //! Must not know: what the bytes mean, or who reads them. Start at [`PagedFile`], then `window.rs`.
 
 mod clock;
 mod file;
 mod home;
 mod mapping;
+mod process;
 mod window;
 
 use std::sync::Arc;
@@ -52,9 +57,19 @@ struct Shared {
     clock: Clock,
     /// Bytes of blocks that are in memory and may leave, those of pinned files included.
     paged: AtomicU64,
+    /// Bytes that the process has beside those that are counted, as far as blocks leave for them.
+    uncounted: AtomicU64,
     /// What a thread does for a moment while the disk reads for it.
     idle: fn(),
 }
+
+/// Blocks leave for what is not counted until it has this part of the budget. A budget that is smaller than the program is
+/// then still one for blocks.
+const UNCOUNTED_PART: u64 = 2;
+/// What was not counted a moment ago will be needed again soon: of what is not there any more, this part is forgotten a look.
+const FORGOTTEN_PART: u64 = 512;
+/// And so much of the budget may be needed before the next look.
+const MARGIN_PART: u64 = 16;
 
 impl Residence {
     /// Counts in `budget`, and makes room in it for others. A thread that waits for the disk calls `idle` again and again,
@@ -64,6 +79,7 @@ impl Residence {
             budget: budget.clone(),
             clock: Clock::default(),
             paged: AtomicU64::new(0),
+            uncounted: AtomicU64::new(0),
             idle,
         });
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&shared) as Arc<dyn Reclaim>;
@@ -82,6 +98,26 @@ impl Residence {
         Bytes(self.shared.budget.used().0.saturating_sub(paged))
     }
 
+    /// Looks at how much memory the process has, and has blocks leave for what of it is counted nowhere. To be called a hundred times a
+    /// second or so; where the system does not say, it does nothing.
+    pub fn observe(&self) {
+        if let Some(resident) = process::resident() {
+            self.observed(resident);
+        }
+    }
+
+    fn observed(&self, resident: Bytes) {
+        let budget = &self.shared.budget;
+        let now = resident.0.saturating_sub(budget.used().0);
+        let before = self.shared.uncounted.load(Ordering::Relaxed);
+        let kept = before - before.div_ceil(FORGOTTEN_PART);
+        let limit = budget.limit().0;
+        let uncounted = now.saturating_add(limit / MARGIN_PART).max(kept);
+        let uncounted = uncounted.min(limit / UNCOUNTED_PART);
+        self.shared.uncounted.store(uncounted, Ordering::Relaxed);
+        self.keep_budget();
+    }
+
     fn register(&self, file: &Arc<PagedFile>) {
         self.shared.clock.add(file);
     }
@@ -89,15 +125,18 @@ impl Residence {
     /// Room for bytes that must come, whatever the limit says.
     fn make_room(&self, wanted: Bytes) -> crate::Reservation {
         let budget = &self.shared.budget;
-        budget
+        let room = budget
             .reserve(wanted)
-            .unwrap_or_else(|_| budget.force(wanted))
+            .unwrap_or_else(|_| budget.force(wanted));
+        self.keep_budget();
+        room
     }
 
     /// Has blocks leave until the budget is kept, where that can be.
     fn keep_budget(&self) {
         let budget = &self.shared.budget;
-        let over = budget.used().0.saturating_sub(budget.limit().0);
+        let uncounted = self.shared.uncounted.load(Ordering::Relaxed);
+        let over = (budget.used().0 + uncounted).saturating_sub(budget.limit().0);
         if over > 0 {
             self.shared.clock.evict(Bytes(over));
         }
