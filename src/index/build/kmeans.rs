@@ -16,6 +16,7 @@ use wavekv_kernels::{AddPoints, Kernels, Matrix, Points, Quantise, ShapeError, S
 use super::cells::{self, Cell, Exchange};
 use super::clusters::Clusters;
 use super::lloyd::Lloyd;
+use super::strays;
 
 /// Below this many clusters one stage is cheaper than two.
 const ONE_STAGE_CLUSTERS: usize = 16;
@@ -253,7 +254,7 @@ impl KMeans {
         Ok(Stage::Exchange(pass, at + 1))
     }
 
-    /// Splits the clusters that are too large until their parts fit.
+    /// Splits the clusters that are too large until their parts fit, and takes apart what is like none of its cluster.
     fn bound(&mut self, kernels: Kernels) -> Result<Stage, ShapeError> {
         let mut made = std::mem::take(&mut self.members);
         made.assign(&self.nearest, self.centroids.rows());
@@ -266,6 +267,7 @@ impl KMeans {
             }
         }
         self.members = made;
+        strays::take_apart(&self.points, &mut self.clusters);
         Ok(Stage::Done)
     }
 

@@ -18,6 +18,7 @@ pub(super) mod kmeans;
 mod lloyd;
 mod parts;
 mod searched;
+mod strays;
 
 use std::sync::Arc;
 
