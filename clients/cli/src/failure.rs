@@ -42,6 +42,12 @@ pub(crate) enum Failure {
     /// The daemon did not get to a state in time.
     #[error("{what} after {seconds} s")]
     Timeout { what: &'static str, seconds: u64 },
+    /// A daemon of this command's own does not run.
+    #[error("{0}")]
+    Daemon(String),
+    /// What was planned is not what was measured.
+    #[error("the plan does not hold: {0}")]
+    Unfit(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -62,6 +68,8 @@ impl Failure {
             | Self::Damaged { .. }
             | Self::File(_)
             | Self::Plot(_)
+            | Self::Daemon(_)
+            | Self::Unfit(_)
             | Self::Trace(TraceError::Write { .. })
             | Self::Timeout { .. }
             | Self::Interrupted => 1,

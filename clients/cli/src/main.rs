@@ -12,11 +12,14 @@ mod bar;
 mod clustering;
 mod failure;
 mod formats;
+mod machine;
 mod modes;
 mod output;
+mod plan;
 mod stopwatch;
 mod upload;
 mod verbs;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Every verb and flag, declared once with its help.
 
 mod bench;
+mod capacity;
 mod snapshots;
 
 use std::path::PathBuf;
@@ -11,12 +12,13 @@ use wavekv_client::{Address, Mode};
 use wavekv_trace::Dtype;
 
 pub(crate) use bench::Bench;
+pub(crate) use capacity::Capacity;
 pub(crate) use snapshots::{Restore, RmSnapshots, Snapshot, SnapshotsVerb};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon refused, its answer failed, a file cannot be written, or verify found damage
+  1  the daemon refused, its answer failed, a file cannot be written, verify found damage, or capacity's plan does not hold
   2  wrong usage, or a file that is no trace or no report
   3  cannot connect to the daemon, or the connection broke";
 
@@ -62,6 +64,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Measure time, bytes and error of each mode on contexts of growing length; writes a page, plots and JSON
     Bench(Bench),
+    /// Say how much memory and disk a context needs, and measure it on a daemon of its own; writes a page, plots and JSON
+    Capacity(Box<Capacity>),
     /// Write a collection's K and V to a file that others read, a row a token and KV head
     Export(Export),
     /// Read collections again and compare them with their checksums and the index with its tokens

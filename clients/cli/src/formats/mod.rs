@@ -1,9 +1,11 @@
 //! Answers as tables, sentences and JSON. Nothing here makes a request or writes to the terminal.
 
 pub(crate) mod bench;
+pub(crate) mod capacity;
 pub(crate) mod collections;
 pub(crate) mod eval;
 pub(crate) mod export;
+mod plot;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
 pub(crate) mod trace;

@@ -1,6 +1,7 @@
 //! One file per verb: it makes the requests and hands the answers to `formats`.
 
 mod bench;
+mod capacity;
 mod collections;
 mod each;
 pub(crate) mod eval;
@@ -29,6 +30,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Ingest(ingest) => ingest::run(&address, &ingest, json).await,
         Verb::Eval(eval) => eval::run(&address, &eval, json).await,
         Verb::Bench(bench) => bench::run(&address, &bench, json).await,
+        Verb::Capacity(capacity) => capacity::run(&capacity, json).await,
         Verb::Export(export) => export::run(&Client::connect(&address).await?, &export, json).await,
         Verb::Fork(fork) => fork::run(&Client::connect(&address).await?, &fork, json).await,
         Verb::Verify(verify) => verify::run(&Client::connect(&address).await?, &verify, json).await,

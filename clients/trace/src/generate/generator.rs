@@ -10,7 +10,7 @@ use super::head::{CHUNK_TOKENS, Head};
 use super::text::Text;
 use super::{GenerateParameters, ParameterError, check, queries, scale, stream};
 use crate::trace::last_queries;
-use crate::{Dtype, Geometry, Layer, Plane, Trace};
+use crate::{Dtype, Geometry, Layer, Plane, Planted, Trace};
 
 /// Makes the parts of one trace. What it gives is what [`super::generate`] gives for the same parameters.
 #[derive(Debug)]
@@ -71,6 +71,16 @@ impl Generator {
     /// Rows of the queries at the end, which follow each other: at most 64.
     pub fn last_queries(&self) -> Range<usize> {
         last_queries(self.text.positions.len())
+    }
+
+    /// The tokens that answer a query each, and the query rows that look for them, in order of position.
+    pub fn planted(&self) -> &[Planted] {
+        &self.text.needles
+    }
+
+    /// Whether the query head at this place of its group looks for planted tokens, where its query does.
+    pub fn looks_up(head_of_group: usize) -> bool {
+        head_of_group.is_multiple_of(2)
     }
 
     /// Draws what the tokens of a layer have in common, and its queries.

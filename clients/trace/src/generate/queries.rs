@@ -6,9 +6,9 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 
-use super::GenerateParameters;
 use super::head::{Head, normals, phases};
 use super::text::{SINK_TOKENS, Text};
+use super::{GenerateParameters, Generator};
 
 /// Tokens so near to a query that its phases give them about the full score.
 const NEAR_TOKENS: f32 = 10.0;
@@ -66,7 +66,7 @@ pub(super) fn queries(
     for (row, &position) in text.positions.iter().enumerate() {
         let needle = text.needles.iter().position(|needle| needle.query == row);
         for (g, habit) in habits.iter().enumerate() {
-            let looked_for = needle.filter(|_| g % 2 == 0);
+            let looked_for = needle.filter(|_| Generator::looks_up(g));
             let key = looked_for.map(|index| {
                 let content = head.spectrum.len();
                 &head.needles[index * content..(index + 1) * content]

@@ -40,7 +40,7 @@ pub(crate) fn report_with_peers() -> Report {
     report
 }
 
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     Machine {
         cpu: "a CPU".into(),
         threads: 2,

@@ -1,35 +1,27 @@
 //! `wavekv bench`: time, bytes and error of each mode of Attend on contexts of growing length, through a running daemon.
 //!
-//! `source.rs` has K, V and Q, `questions.rs` what is asked, `build.rs` stores, `ask.rs` measures, `tally.rs` adds up;
-//! `bandwidth.rs` measures the machine, `peers.rs` reads what others measured; `formats/bench` makes the files.
-//!
-//! All of a run is on the same data, and K and V are never in this process as a whole.
+//! `workload` stores and asks; `bandwidth.rs` measures the machine, `peers.rs` reads what others measured; `formats/bench` makes
+//! the files. All of a run is on the same data.
 
-mod ask;
 mod bandwidth;
-mod build;
 mod peers;
-mod questions;
-mod source;
-mod tally;
 
 use std::path::Path;
 
 use clap::ValueEnum as _;
 use wavekv_client::{Address, Client, Mode, wire};
 
-use ask::Asking;
-use build::Builder;
-use source::{Recipe, Source};
+use wavekv_trace::generate::GenerateParameters;
 
 use crate::arguments::{Bench, IndexKind};
 use crate::failure::Failure;
 use crate::formats::bench::{self as format, Context, Daemon, Machine, Point, Report};
 use crate::stopwatch::unique_suffix;
-use crate::{formats, modes, output, upload};
+use crate::workload::{Asking, Builder, Recipe, Source};
+use crate::{formats, machine, modes, output, upload};
 
 pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<(), Failure> {
-    let recipes = Recipe::all(bench);
+    let recipes = recipes(bench);
     let client = Client::connect(address).await?;
     let stats = client.stats(None).await?;
     // What cannot be measured is said before an hour of measuring.
@@ -44,7 +36,7 @@ pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<
 
     let mut report = Report {
         command: formats::command(std::env::args()),
-        machine: machine(),
+        machine: measured_machine(),
         daemon: Some(Daemon {
             version: stats.version,
             isa: stats.isa,
@@ -75,6 +67,31 @@ pub(crate) async fn run(address: &Address, bench: &Bench, json: bool) -> Result<
     Ok(())
 }
 
+/// The contexts that the arguments ask for.
+fn recipes(bench: &Bench) -> Vec<Recipe> {
+    let lengths: &[usize] = if bench.traces_only {
+        &[]
+    } else {
+        &bench.tokens
+    };
+    let generated = lengths.iter().map(|&tokens| {
+        Recipe::Generated(GenerateParameters {
+            tokens,
+            kv_heads: bench.kv_heads,
+            group: bench.group,
+            head_dim: bench.head_dim,
+            value_dim: bench.value_dim.unwrap_or(bench.head_dim),
+            layers: 1,
+            dtype: bench.dtype,
+            seed: bench.seed,
+            needles: bench.needles,
+        })
+    });
+    generated
+        .chain(bench.traces.iter().cloned().map(Recipe::Recorded))
+        .collect()
+}
+
 /// Stores a source in a collection of its own, asks, and removes it.
 async fn context(client: &Client, source: &Source, bench: &Bench) -> Result<Context, Failure> {
     let name = format!("wavekv-bench-{}", unique_suffix());
@@ -98,7 +115,7 @@ async fn measure(
     let queries = bench.queries as usize;
     let checked = (bench.checked as usize).min(queries.div_ceil(source.layers()));
     let builder = Builder::new(client, source, collection, IndexKind::Wave);
-    let (build, questions) = builder.run(checked).await?;
+    let (build, questions) = builder.run(checked, async |_, _| Ok(())).await?;
     let modes = modes(&bench.modes);
     let asking = Asking {
         client,
@@ -114,7 +131,7 @@ async fn measure(
         client.delete(collection.clone()).await?;
         // The questions, and their exact answers, are those of before.
         Builder::new(client, source, collection, kind)
-            .run(0)
+            .run(0, async |_, _| Ok(()))
             .await?;
         let modes = modes_of(kind, &modes);
         let asking = Asking {
@@ -187,17 +204,13 @@ fn fits(source: &Source, memory: wire::MemoryStats) -> Result<(), Failure> {
     )))
 }
 
-fn machine() -> Machine {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let processors = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+/// With how fast it reads memory.
+fn measured_machine() -> Machine {
+    let machine = machine::this();
     Machine {
-        cpu: model.map_or_else(|| "unknown CPU".into(), |(_, name)| name.trim().into()),
-        threads,
-        read_bytes_per_second: Some(bandwidth::measure(threads)),
+        read_bytes_per_second: Some(bandwidth::measure(machine.threads)),
         buffer_bytes: Some(bandwidth::BUFFER_BYTES as u64),
+        ..machine
     }
 }
 

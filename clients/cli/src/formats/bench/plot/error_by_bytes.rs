@@ -1,13 +1,13 @@
 //! How exact an answer is for what it reads.
 
-use super::axis::{self, Axis};
-use super::panel::Panel;
-use super::scale::Scale;
-use super::series;
+use super::contexts;
 use crate::formats::bench::report::Report;
+use crate::formats::plot::axis::{self, Axis};
+use crate::formats::plot::panel::Panel;
+use crate::formats::plot::scale::Scale;
 
 pub(super) fn panel(report: &Report) -> Panel {
-    let series = series::by_context(report, |point| {
+    let series = contexts::by_context(report, |point| {
         Some((point.byte_share?, axis::floored(point.error_mean?)))
     });
     Panel {

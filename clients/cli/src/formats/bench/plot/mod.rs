@@ -1,50 +1,24 @@
-//! The run as a picture of three plots, one below the other.
-//!
-//! Each plot is a file that turns a report into a [`Panel`]; `panel.rs` draws it, `axis.rs` and `scale.rs` say what its axes
-//! show, `series.rs` what has one colour.
+//! The run as a picture of three plots, one below the other: each is a file that turns a report into a panel.
 
-mod axis;
+mod contexts;
 mod error_by_bytes;
 mod error_by_time;
-mod panel;
-mod scale;
-mod series;
 mod time_by_tokens;
-
-use plotters::prelude::*;
-
-use panel::Panel;
 
 use super::report::Report;
 use crate::failure::Failure;
-
-const WIDTH: u32 = 1000;
+use crate::formats::plot;
 
 /// The picture, as SVG.
 ///
 /// # Errors
 /// When the library refuses to draw.
 pub(crate) fn plots(report: &Report) -> Result<String, Failure> {
-    let panels = [
+    plot::picture(&[
         error_by_bytes::panel(report),
         error_by_time::panel(report),
         time_by_tokens::panel(report),
-    ];
-    let mut svg = String::new();
-    {
-        let height = panels.iter().map(Panel::height).sum();
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        let refuse = |error: &dyn std::fmt::Display| Failure::Plot(error.to_string());
-        root.fill(&WHITE).map_err(|error| refuse(&error))?;
-        let mut below = root.clone();
-        for panel in &panels {
-            let (area, rest) = below.split_vertically(panel.height());
-            panel.draw(&area).map_err(|error| refuse(&error))?;
-            below = rest;
-        }
-        root.present().map_err(|error| refuse(&error))?;
-    }
-    Ok(svg)
+    ])
 }
 
 #[cfg(test)]

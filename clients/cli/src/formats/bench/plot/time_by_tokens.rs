@@ -1,11 +1,11 @@
 //! How time grows with the context: the generated ones, which are alike but for their length.
 
-use super::axis::{self, Axis};
-use super::panel::Panel;
-use super::scale::Scale;
-use super::series::{self, GREY, Join, Mark, Series};
 use crate::formats::bench::report::{Context, Report};
 use crate::formats::bench::rivals;
+use crate::formats::plot::axis::{self, Axis};
+use crate::formats::plot::panel::Panel;
+use crate::formats::plot::scale::Scale;
+use crate::formats::plot::series::{self, GREY, Join, Mark, Series};
 
 /// The error that a system may have that has nothing exact.
 const LOOSE: f64 = 0.05;
