@@ -4,6 +4,8 @@
 #   make test     all tests but those of the adapter for transformers
 #   make test-transformers   those: with torch (5.6 GB) and the versions of transformers that the adapter is for
 #   make bench    all benchmarks, on this machine
+#   make capacity a million tokens in 512 MiB of memory: the plan, what was measured, and whether it holds
+#   make soak     ten minutes of mixed load, with clients and daemons that are killed; afterwards all must be as before
 #   make lint     format, clippy and documentation, as CI asks for them
 #   make install  the daemon and the command line into PREFIX/bin
 #   make setup    the native packages that the build needs; the other verbs call it
@@ -21,7 +23,7 @@ features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test test-transformers bench lint install setup
+.PHONY: help demo test test-transformers bench capacity soak lint install setup
 
 # That the adapter for transformers is tested with: the signatures that it follows move between them.
 TRANSFORMERS ?= 4.57.6 5.24.0
@@ -44,6 +46,7 @@ test: setup
 	clients/c/test.sh "$(CARGO_TARGET_DIR)/debug"
 	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug"
 	WAVEKV_CONFORMANCE="$(CARGO_TARGET_DIR)/conformance" $(CARGO) test --workspace --locked $(features) --test conformance
+	"$(CARGO_TARGET_DIR)/debug/wavekv" capacity --tokens 200000 --kv-heads 2 --memory 128MiB --out "$(CARGO_TARGET_DIR)/capacity"
 
 test-transformers: setup
 	$(CARGO) build --workspace --locked --bins $(features)
@@ -51,6 +54,13 @@ test-transformers: setup
 
 bench: setup
 	$(CARGO) bench --workspace --locked --benches $(features)
+
+capacity: setup
+	$(CARGO) build --release --locked --workspace --bins $(features)
+	"$(CARGO_TARGET_DIR)/release/wavekv" capacity --tokens 1000000 --kv-heads 2 --memory 512MiB --out "$(CARGO_TARGET_DIR)/capacity"
+
+soak: setup
+	WAVEKV_SOAK=600 $(CARGO) test --workspace --locked $(features) --test soak
 
 lint: setup
 	$(CARGO) fmt --all --check
