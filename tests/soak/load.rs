@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Of a client at once.
 const COLLECTIONS: usize = 3;
 /// Of a collection at most.
-const TOKENS: usize = 3000;
+const TOKENS: usize = 2500;
 /// Of an insert at most: K and V of the larger shape are a megabyte then.
 const AT_ONCE: usize = 512;
 
@@ -36,7 +36,7 @@ pub(crate) fn options() -> ConnectOptions {
         connect_timeout: PATIENCE,
         wait_for_restart: PATIENCE,
         shm: ShmOptions {
-            arena_bytes: 4 << 20,
+            arena_bytes: 8 << 20,
             ..ShmOptions::default()
         },
         ..ConnectOptions::default()

@@ -169,6 +169,16 @@ impl Clients {
     }
 }
 
+impl Drop for Clients {
+    fn drop(&mut self) {
+        // Of a soak that failed.
+        for (client, _) in &mut self.running {
+            let _ = client.kill();
+            let _ = client.wait();
+        }
+    }
+}
+
 type Found = (Vitals, [Latencies; 2]);
 
 fn print((before, calls_before): &Found, (after, calls_after): &Found) {
