@@ -2,11 +2,13 @@
 
 use super::report::{Report, Step};
 use crate::failure::Failure;
+use crate::formats::plot;
 use crate::formats::plot::axis::{self, Axis};
 use crate::formats::plot::panel::Panel;
 use crate::formats::plot::scale::Scale;
 use crate::formats::plot::series::{self, GREY, Join, Mark, Series};
-use crate::formats::{plot, size};
+
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// The picture, as SVG.
 ///
@@ -41,20 +43,20 @@ fn memory(report: &Report, steps: &[Step]) -> Panel {
         mark: Mark::None,
         join: Join::Dashes,
         ..line("memory of the daemon", 0, steps, |_| {
-            Some(report.memory_bytes as f64)
+            Some(report.memory_bytes as f64 / MIB)
         })
     };
     let token_bytes = report.shape.token_bytes();
     let series = vec![
         line("K and V", 0, steps, |step| {
-            Some(step.tokens as f64 * token_bytes as f64)
+            Some(step.tokens as f64 * token_bytes as f64 / MIB)
         }),
-        line("disk", 1, steps, |step| Some(step.disk_bytes as f64)),
+        line("disk", 1, steps, |step| Some(step.disk_bytes as f64 / MIB)),
         line("resident, after questions", 2, steps, |step| {
-            Some(step.asked_bytes as f64)
+            Some(step.asked_bytes as f64 / MIB)
         }),
         line("resident, before them", 3, steps, |step| {
-            Some(step.stored_bytes as f64)
+            Some(step.stored_bytes as f64 / MIB)
         }),
         budget,
     ];
@@ -62,9 +64,9 @@ fn memory(report: &Report, steps: &[Step]) -> Panel {
         title: "Memory and disk against length of the context",
         x: lengths(steps),
         y: Axis {
-            label: "bytes",
+            label: "MiB",
             scale: Scale::around(axis::all(&series, |(_, y)| y)),
-            shown: |bytes| size(bytes as u64),
+            shown: axis::number,
         },
         series,
     }
@@ -73,8 +75,8 @@ fn memory(report: &Report, steps: &[Step]) -> Panel {
 fn lengths(steps: &[Step]) -> Axis {
     Axis {
         label: "tokens of the context",
-        scale: Scale::at(steps.iter().map(|step| step.tokens as f64).collect()),
-        shown: series::tokens,
+        scale: Scale::around(steps.iter().map(|step| step.tokens as f64)),
+        shown: axis::number,
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn the_picture_names_its_lines() {
         let svg = plots(&sample::report()).unwrap();
-        for text in ["exact", "default", "disk", "memory of the daemon", "8K"] {
+        for text in ["exact", "default", "disk", "memory of the daemon", "5000"] {
             assert!(svg.contains(text), "{text}");
         }
         let mut report = sample::report();
