@@ -12,7 +12,7 @@ use wavekv::config::{self, ConfigError, GrpcSettings, Loaded, Settings};
 use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
-use wavekv::service::{ServeError, Server, ServerSettings, ShmSettings, TlsFiles};
+use wavekv::service::{HttpSettings, ServeError, Server, ServerSettings, ShmSettings, TlsFiles};
 use wavekv::telemetry;
 use wavekv_storage::store::{Store, StoreError};
 use wavekv_storage::{Budget, Bytes, DataDir, DataDirError, Residence};
@@ -152,6 +152,7 @@ fn server_settings(settings: &Settings) -> ServerSettings {
         max_message_bytes: usize::try_from(settings.grpc.max_message_bytes.as_u64())
             .unwrap_or(usize::MAX),
         shm: shm_settings(settings),
+        http: http_settings(&settings.http),
         shutdown_grace: settings.shutdown_grace,
     }
 }
@@ -161,6 +162,11 @@ fn tls_files(grpc: &GrpcSettings) -> Option<TlsFiles> {
         certificate: grpc.tls_certificate.clone(),
         key: grpc.tls_key.clone(),
     })
+}
+
+fn http_settings(http: &config::HttpSettings) -> Option<HttpSettings> {
+    let any_host = http.allow_non_loopback;
+    http.listen.map(|listen| HttpSettings { listen, any_host })
 }
 
 fn shm_settings(settings: &Settings) -> Option<ShmSettings> {

@@ -70,7 +70,7 @@ if [[ $# -eq 0 ]]; then
 fi
 
 step "Starting wavekvd on an empty data directory"
-"$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set log.level=warn &
+"$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set http.listen= --set log.level=warn &
 daemon=$!
 for _ in $(seq 600); do
     [[ ! -S "$work/data/wavekvd.sock" ]] || break

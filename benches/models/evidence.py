@@ -44,7 +44,7 @@ class Daemon:
         self.start()
 
     def start(self) -> None:
-        options = ["--data-dir", f"{self.folder.name}/data", "--set", "grpc.listen=", "--set", "log.level=warn"]
+        options = ["--data-dir", f"{self.folder.name}/data", "--set", "grpc.listen=", "--set", "http.listen=", "--set", "log.level=warn"]
         self.process = subprocess.Popen([self.program, *options])
         for _ in range(600):
             try:

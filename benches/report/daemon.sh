@@ -6,7 +6,7 @@ start_daemon() {
     local folder=$1
     shift
     work=$(mktemp -d)
-    "$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set log.level=warn "$@" &
+    "$folder/wavekvd" --data-dir "$work/data" --set grpc.listen= --set http.listen= --set log.level=warn "$@" &
     daemon=$!
     trap 'kill -TERM "$daemon"; wait "$daemon"; rm -rf "$work"' EXIT
     for _ in $(seq 600); do

@@ -9,7 +9,8 @@ use toml_example::TomlExample;
 use super::check::{Checks, Failure};
 use super::{
     AttendSettings, AuditSettings, ComputeSettings, ConfigError, DiskSettings, GrpcSettings,
-    IndexSettings, LimitSettings, LogSettings, MemorySettings, ShmSettings, StorageSettings,
+    HttpSettings, IndexSettings, LimitSettings, LogSettings, MemorySettings, ShmSettings,
+    StorageSettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -29,6 +30,10 @@ pub struct Settings {
     /// Where the daemon listens.
     #[toml_example(nesting)]
     pub grpc: GrpcSettings,
+
+    /// HTTP, for those who watch over the daemon.
+    #[toml_example(nesting)]
+    pub http: HttpSettings,
 
     /// Shared memory, for engines on this machine.
     #[toml_example(nesting)]
@@ -78,6 +83,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("wavekv-data"),
             shutdown_grace: Duration::from_secs(10),
             grpc: GrpcSettings::default(),
+            http: HttpSettings::default(),
             shm: ShmSettings::default(),
             memory: MemorySettings::default(),
             disk: DiskSettings::default(),
@@ -135,6 +141,7 @@ impl Settings {
             "0s to 1h",
         );
         self.grpc.check(&mut checks);
+        self.http.check(&mut checks);
         self.shm.check(&mut checks);
         self.memory.check(&mut checks);
         self.disk.check(&mut checks);

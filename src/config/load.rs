@@ -296,6 +296,7 @@ mod tests {
             ("grpc.listen", "localhost:7600", "an IP address and port"),
             ("grpc.allow_non_loopback", "yes", "a boolean"),
             ("grpc.max_message_bytes", "2GiB", "1MiB to 1GiB"),
+            ("http.listen", "10.0.0.1:1", "a loopback address such as"),
             ("shm.allow_uids", "1000,you", "numbers such as"),
             ("shm.max_connections", "4097", "0 to 4096"),
             ("shm.max_arena_bytes", "63KiB", "64KiB to 1TiB"),

@@ -175,6 +175,11 @@ impl Background {
         !(queue.jobs.is_empty() && queue.busy.is_empty())
     }
 
+    /// Layers whose last segment was not built, for want of memory or disk, and is to be tried again.
+    pub(super) fn waiting_for_room(&self) -> usize {
+        self.shared.queue.lock().failed.len()
+    }
+
     /// Memory to leave free, so that segments can be built.
     pub(super) fn build_bytes(&self) -> u64 {
         self.shared.largest_build.load(Ordering::Relaxed)

@@ -5,12 +5,13 @@
 //! [`Engine::compute_soon`] are the door. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`] and `memory.rs`.
+//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`], [`health`] and `memory.rs`.
 
 mod audits;
 pub mod background;
 mod backpressure;
 pub mod batch;
+pub mod health;
 mod memory;
 mod pool;
 mod recovery;

@@ -21,6 +21,9 @@ const PROGRESS: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct Recovery {
     found: Mutex<Vec<Collection>>,
+    /// That were found, and of these, those that are open.
+    all: u64,
+    opened: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -52,15 +55,22 @@ impl Recovery {
                 found.insert(collection.name().clone(), collection);
             }
         }
-        let found = Mutex::new(found.into_values().collect());
         Ok(Self {
-            found,
+            all: found.len() as u64,
+            found: Mutex::new(found.into_values().collect()),
+            opened: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         })
     }
 }
 
 impl Engine {
+    /// How many of the collections that the last process left are open, and how many there are.
+    pub fn opened_of(&self) -> (u64, u64) {
+        let Recovery { opened, all, .. } = &self.recovery;
+        (opened.load(Ordering::Relaxed), *all)
+    }
+
     /// Has [`Engine::open_collections`] end early, since the daemon is to end.
     pub fn stop_opening(&self) {
         self.recovery.stopped.store(true, Ordering::Relaxed);
@@ -83,7 +93,7 @@ impl Engine {
         }
         self.sweep_snapshots();
         let found = std::mem::take(&mut *self.recovery.found.lock());
-        let (all, opened, refused) = (found.len(), AtomicU64::new(0), AtomicU64::new(0));
+        let (all, refused) = (found.len(), AtomicU64::new(0));
         tracing::info!(collections = all, "opening");
         found.into_par_iter().for_each(|collection| {
             if self.recovery.stopped.load(Ordering::Relaxed) {
@@ -97,7 +107,7 @@ impl Engine {
             }
             self.cluster_where_due(&collection);
             self.registry.put_back(collection);
-            let opened = opened.fetch_add(1, Ordering::Relaxed) + 1;
+            let opened = self.recovery.opened.fetch_add(1, Ordering::Relaxed) + 1;
             if opened.is_multiple_of(PROGRESS) {
                 tracing::info!(opened, of = all, "opening");
             }

@@ -154,6 +154,17 @@ impl Registry {
         idle.map(|(_, collection)| Arc::clone(collection)).collect()
     }
 
+    /// The names of the first `most` collections that are refused, and how many are.
+    pub(super) fn refused(&self, most: usize) -> (Vec<CollectionName>, usize) {
+        let collections = self.collections.read();
+        let refused = collections
+            .values()
+            .filter(|collection| collection.refusal().is_some());
+        let first = refused.clone().take(most);
+        let names = first.map(|collection| collection.name().clone()).collect();
+        (names, refused.count())
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Collection>> {
         self.collections.read().values().cloned().collect()
     }

@@ -22,9 +22,11 @@ pub(super) const OPEN: u32 = 0o666;
 /// Why a socket was not opened. Names the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The TCP address.
-    #[error("grpc.listen is {address}: {source}")]
+    /// A TCP address.
+    #[error("{setting} is {address}: {source}")]
     Tcp {
+        /// That asks for it.
+        setting: &'static str,
         /// Asked for.
         address: SocketAddr,
         /// What the system said.
@@ -140,12 +142,25 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds TCP; answers the address too, since port 0 takes a free one.
+/// Binds TCP of gRPC; answers the address too, since port 0 takes a free one.
 pub(super) async fn tcp(address: SocketAddr) -> Result<(TcpIncoming, SocketAddr), ListenError> {
-    let failed = |source| ListenError::Tcp { address, source };
+    let (listener, bound) = bound("grpc.listen", address).await?;
+    Ok((TcpIncoming::from(listener).with_nodelay(Some(true)), bound))
+}
+
+/// Binds the TCP address of a setting; answers it too.
+pub(super) async fn bound(
+    setting: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let failed = |source| ListenError::Tcp {
+        setting,
+        address,
+        source,
+    };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    Ok((TcpIncoming::from(listener).with_nodelay(Some(true)), bound))
+    Ok((listener, bound))
 }
 
 impl UnixSocket {

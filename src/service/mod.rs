@@ -1,14 +1,16 @@
-//! The door: gRPC over TCP and a Unix socket, shared memory, and all that is checked there.
+//! The door: gRPC over TCP and a Unix socket, shared memory, HTTP, and all that is checked there.
 //!
-//! The only room that knows protobuf, shared memory and status codes. What comes in is validated before the engine sees it
+//! The only room that knows protobuf, shared memory, HTTP and status codes. What comes in is validated before the engine sees it
 //! ([`validate`]); what failed becomes a documented code and a sentence ([`status`]). It must not know how anything is
 //! computed or stored.
 //!
-//! Start reading at [`server`], then [`grpc`] and [`shm`].
+//! Start reading at [`server`], then [`grpc`], [`shm`] and [`http`].
 
 mod calls;
 mod entries;
 pub mod grpc;
+mod health;
+pub mod http;
 mod listen;
 mod message_size;
 mod readiness;
@@ -19,6 +21,7 @@ pub mod status;
 pub mod validate;
 mod wire;
 
+pub use http::HttpSettings;
 pub use listen::{ListenError, TlsFiles};
 pub use server::{ServeError, Server, ServerSettings};
 pub use shm::ShmSettings;

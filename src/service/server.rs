@@ -20,6 +20,8 @@ use wavekv_proto::v1::data_service_server::DataServiceServer;
 use crate::engine::Engine;
 use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
+use crate::service::health::{Health, Phase};
+use crate::service::http::{self, HttpSettings};
 use crate::service::listen::{self, ListenError, PRIVATE, SocketFile, TlsFiles, UnixSocket};
 use crate::service::message_size::limited;
 use crate::service::readiness::Readiness;
@@ -43,6 +45,8 @@ pub struct ServerSettings {
     pub max_message_bytes: usize,
     /// Shared memory, if at all.
     pub shm: Option<ShmSettings>,
+    /// HTTP, if at all.
+    pub http: Option<HttpSettings>,
     /// How long calls in progress may go on after the stop.
     pub shutdown_grace: Duration,
 }
@@ -76,6 +80,7 @@ pub struct Server {
     tcp: Option<Tcp>,
     unix: UnixSocket,
     shm: Option<Door>,
+    http: Option<http::Door>,
 }
 
 impl Server {
@@ -101,11 +106,16 @@ impl Server {
         };
         let unix = UnixSocket::bind("grpc.unix_socket", &settings.unix_socket, PRIVATE)?;
         let shm = settings.shm.clone().map(Door::bind).transpose()?;
+        let http = match settings.http {
+            Some(settings) => Some(http::Door::bind(settings).await?),
+            None => None,
+        };
         Ok(Self {
             settings,
             tcp,
             unix,
             shm,
+            http,
         })
     }
 
@@ -114,55 +124,42 @@ impl Server {
     /// # Errors
     /// [`ServeError`] when a listener breaks.
     pub async fn serve(
-        self,
+        mut self,
         engine: Arc<Engine>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
+        let (reporter, reporting) = tonic_health::server::health_reporter();
         let calls = Calls::new();
         let (ready, readiness) = Readiness::new();
-        let routes = routes(&engine, self.settings.max_message_bytes, &calls, &readiness)?;
-        let routes = routes.add_service(health_service);
-        set_not_serving(&health).await;
+        let (phase, phases) = watch::channel(Phase::Opening);
+        let health = Health::new(Arc::clone(&engine), phases);
+        let (most, grace) = (
+            self.settings.max_message_bytes,
+            self.settings.shutdown_grace,
+        );
+        let routes = routes(&health, most, &calls, &readiness)?.add_service(reporting);
+        set_not_serving(&reporter).await;
         let (stopping, stopped) = watch::channel(false);
-        let wait = || {
-            let mut stopped = stopped.clone();
-            // An error means that the sender is gone: stopping too.
-            async move { drop(stopped.wait_for(|stopping| *stopping).await) }
-        };
-        let (unix, file) = self.unix.incoming();
-        let unix = transport()
-            .add_routes(routes.clone())
-            .serve_with_incoming_shutdown(unix, wait());
-        let mut listening = JoinSet::new();
-        tracing::info!(path = %self.settings.unix_socket.display(), "listening on a Unix socket");
-        listening.spawn(unix);
-        if let Some(mut tcp) = self.tcp {
-            let encrypted = self.settings.tls.is_some();
-            tracing::info!(address = %tcp.address, encrypted, "listening on TCP");
-            let router = tcp.server.add_routes(routes);
-            listening.spawn(router.serve_with_incoming_shutdown(tcp.incoming, wait()));
+        let (ending, over) = watch::channel(false);
+        // Who watches over the daemon is answered until the last call is.
+        let mut watched = JoinSet::new();
+        if let Some(door) = self.http.take() {
+            watched.spawn(door.serve(health, told(over)));
         }
-        if let Some(door) = self.shm {
-            let grpc_socket = self.settings.unix_socket.clone();
-            let serving = door.serve(
-                Arc::clone(&engine),
-                grpc_socket,
-                calls.clone(),
-                readiness,
-                wait(),
-            );
-            listening.spawn(async {
-                serving.await;
-                Ok(())
-            });
-        }
+        let (mut listening, file) = self.listen(routes, &engine, &calls, readiness, stopped);
         let opening = async {
             if let Err(error) = engine.compute(Engine::open_collections).await {
                 tracing::error!(%error, "collections were not all opened");
             }
             ready.send_replace(true);
-            set_serving(&health).await;
+            phase.send_if_modified(|phase| {
+                let is_opening = *phase == Phase::Opening;
+                if is_opening {
+                    *phase = Phase::Serving;
+                }
+                is_opening
+            });
+            set_serving(&reporter).await;
             tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
         };
         let expiring = Arc::clone(&engine).delete_expired_from_now_on();
@@ -176,17 +173,61 @@ impl Server {
                 broken = listening.join_next() => return ended(broken),
             }
         }
+        phase.send_replace(Phase::Stopping);
         if !opened {
             engine.stop_opening();
             // Whatever is not opened by then is opened at the next start.
-            let _ = tokio::time::timeout(self.settings.shutdown_grace, opening).await;
+            let _ = tokio::time::timeout(grace, opening).await;
         }
         engine.stop_verifying();
-        tracing::info!(grace = ?self.settings.shutdown_grace, "stopping: calls in progress may finish");
-        set_not_serving(&health).await;
+        tracing::info!(?grace, "stopping: calls in progress may finish");
+        set_not_serving(&reporter).await;
         stopping.send_replace(true);
-        drain(listening, &calls, self.settings.shutdown_grace, &file).await
+        let drained = drain(listening, &calls, grace, &file).await;
+        ending.send_replace(true);
+        watched.join_all().await;
+        drained
     }
+
+    /// Takes calls on every listener until it is `stopped`; the Unix socket's file is to be kept as long.
+    fn listen(
+        self,
+        routes: Routes,
+        engine: &Arc<Engine>,
+        calls: &Calls,
+        readiness: Readiness,
+        stopped: watch::Receiver<bool>,
+    ) -> (Listening, SocketFile) {
+        let mut listening = JoinSet::new();
+        let (unix, file) = self.unix.incoming();
+        tracing::info!(path = %self.settings.unix_socket.display(), "listening on a Unix socket");
+        let router = transport().add_routes(routes.clone());
+        listening.spawn(router.serve_with_incoming_shutdown(unix, told(stopped.clone())));
+        if let Some(mut tcp) = self.tcp {
+            let encrypted = self.settings.tls.is_some();
+            tracing::info!(address = %tcp.address, encrypted, "listening on TCP");
+            let router = tcp.server.add_routes(routes);
+            let stop = told(stopped.clone());
+            listening.spawn(router.serve_with_incoming_shutdown(tcp.incoming, stop));
+        }
+        if let Some(door) = self.shm {
+            let (engine, socket) = (Arc::clone(engine), self.settings.unix_socket);
+            let serving = door.serve(engine, socket, calls.clone(), readiness, told(stopped));
+            listening.spawn(async {
+                serving.await;
+                Ok(())
+            });
+        }
+        (listening, file)
+    }
+}
+
+type Listening = JoinSet<Result<(), tonic::transport::Error>>;
+
+/// Waits until that is `true`.
+async fn told(mut that: watch::Receiver<bool>) {
+    // An error means that the sender is gone: over, too.
+    drop(that.wait_for(|told| *told).await);
 }
 
 /// Waits for the listeners to finish their calls, for as long as `grace`.
@@ -194,7 +235,7 @@ impl Server {
 /// A listener ends when its connections have, and a connection when its client has read that the daemon stops: one that
 /// is frozen does not. So when there are no calls, clients have [`FAREWELL`] to read it.
 async fn drain(
-    mut listening: JoinSet<Result<(), tonic::transport::Error>>,
+    mut listening: Listening,
     calls: &Calls,
     grace: Duration,
     _file: &SocketFile,
@@ -237,17 +278,18 @@ fn transport() -> Transport {
 /// The services. Calls of the contract are counted; those of health and reflection, which a client may hold for as long
 /// as it lives, are not.
 fn routes(
-    engine: &Arc<Engine>,
+    health: &Health,
     most: usize,
     calls: &Calls,
     readiness: &Readiness,
 ) -> Result<Routes, ServeError> {
+    let engine = health.engine();
     let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
     let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
         max_message_bytes: most,
     });
-    let admin = AdminServiceServer::new(Admin(Arc::clone(engine)));
+    let admin = AdminServiceServer::new(Admin::new(health.clone()));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wavekv_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

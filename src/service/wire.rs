@@ -14,6 +14,7 @@ use crate::model::{
     Audit, ClusterAddress, CollectionName, Dtype, Durability, Generation, Geometry, IndexKind,
     LayerKind, Partial, TokenRange,
 };
+use crate::service::health::{Reason, Severity};
 
 /// A collection by its full name.
 pub(super) fn named(name: &CollectionName, generation: Option<Generation>) -> v1::CollectionRef {
@@ -21,6 +22,19 @@ pub(super) fn named(name: &CollectionName, generation: Option<Generation>) -> v1
         namespace: name.namespace().to_owned(),
         name: name.name().to_owned(),
         generation: generation.map(|generation| generation.0),
+    }
+}
+
+/// Why not all is well.
+pub(super) fn reason(reason: Reason) -> v1::HealthReason {
+    let severity = match reason.severity {
+        Severity::Degraded => v1::Severity::Degraded,
+        Severity::Unavailable => v1::Severity::Unavailable,
+    };
+    v1::HealthReason {
+        severity: severity.into(),
+        code: reason.code.to_owned(),
+        sentence: reason.sentence,
     }
 }
 

@@ -41,6 +41,11 @@ impl Daemon {
         Self::started(Some(folder), settings)
     }
 
+    /// The same, without a wait until it serves.
+    pub(crate) fn begun_within(folder: &Path, settings: &[&str]) -> Self {
+        Self::spawned(Some(folder), settings)
+    }
+
     /// The same, or what it says when it refuses to start.
     pub(crate) fn try_within(folder: &Path, settings: &[&str]) -> Result<Self, String> {
         let mut daemon = Self::spawned(Some(folder), settings);
@@ -100,16 +105,29 @@ impl Daemon {
 
     /// Where it listens on TCP, when `grpc.listen` is port 0 of `ip`.
     pub(crate) async fn tcp_address(&self, ip: &str) -> String {
+        self.logged_address(&format!("listening on TCP address={ip}:"))
+            .await
+    }
+
+    /// Where it answers HTTP, when `http.listen` is port 0 of 127.0.0.1.
+    pub(crate) async fn http_address(&self) -> String {
+        self.logged_address("listening on HTTP address=127.0.0.1:")
+            .await
+    }
+
+    /// The address that its last start has logged after these words, which end before the port.
+    async fn logged_address(&self, words: &str) -> String {
         let address = async || {
             // A line is in the log whole or not at all.
             let log = self.log();
-            let (_, port) = log.split_once(&format!("{ip}:"))?;
+            let (_, port) = log.rsplit_once(words)?;
             let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-            Some(format!("{ip}:{port}"))
+            let (_, host) = words.rsplit_once('=')?;
+            Some(format!("{host}{port}"))
         };
         until(A_MINUTE, address)
             .await
-            .unwrap_or_else(|| panic!("the daemon does not listen on {ip}:\n{}", self.log()))
+            .unwrap_or_else(|| panic!("no {words}:\n{}", self.log()))
     }
 
     /// Of the process.
@@ -222,7 +240,7 @@ impl Daemon {
         self.wait_until_it_serves();
     }
 
-    fn wait_until_it_serves(&mut self) {
+    pub(crate) fn wait_until_it_serves(&mut self) {
         if let Err(said) = self.serves() {
             panic!("the daemon does not serve:\n{said}");
         }
@@ -292,7 +310,7 @@ pub(crate) async fn refusal(command: &mut Command) -> String {
     said
 }
 
-/// The built daemon with nothing of this process's environment that configures it.
+/// The built daemon with nothing of this process's environment that configures it, and without HTTP unless that is set.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wavekvd"));
     for (name, _) in std::env::vars_os() {
@@ -300,6 +318,8 @@ pub(crate) fn command() -> Command {
             command.env_remove(name);
         }
     }
+    // Those of several tests would have one port.
+    command.env("WAVEKV_HTTP__LISTEN", "");
     command
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod collection;
 pub(crate) mod daemon;
+pub(crate) mod http;
 pub(crate) mod mode;
 pub(crate) mod partial;
 pub(crate) mod poll;

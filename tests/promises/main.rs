@@ -20,6 +20,7 @@ mod durability;
 mod exactness;
 mod formats;
 mod full_disk;
+mod health;
 mod histories;
 mod isolation;
 mod kinds;

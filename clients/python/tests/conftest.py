@@ -16,6 +16,8 @@ import wavekv
 class Daemon:
     """A daemon of its own, at a socket in a folder."""
 
+    listens = ("--set", "grpc.listen=127.0.0.1:0", "--set", "http.listen=")
+
     def __init__(self, folder: Path, *settings: str) -> None:
         self.folder = folder
         self.settings = [word for setting in settings for word in ("--set", setting)]
@@ -27,7 +29,7 @@ class Daemon:
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [os.environ["WAVEKV_DAEMON"], "--data-dir", self.folder, "--set", "grpc.listen=127.0.0.1:0", *self.settings],
+                [os.environ["WAVEKV_DAEMON"], "--data-dir", self.folder, *self.listens, *self.settings],
                 stderr=log,
             )
         for _ in range(600):

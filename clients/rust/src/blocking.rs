@@ -183,6 +183,7 @@ waiting! {
     delete(collection: wire::CollectionRef) -> wire::DeleteResponse;
     truncate(collection: wire::CollectionRef, length: u32) -> wire::TruncateResponse;
     fork(request: wire::ForkRequest) -> wire::CollectionDescription;
+    health() -> wire::HealthResponse;
     stats(collection: Option<wire::CollectionRef>) -> wire::StatsResponse;
     place(collection: wire::CollectionRef, placement: wire::Placement) -> wire::PlaceResponse;
     list_snapshots() -> Vec<wire::SnapshotDescription>;

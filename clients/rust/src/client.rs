@@ -115,6 +115,15 @@ impl Client {
         self
     }
 
+    /// Whether the daemon is well and, if not, why. One that opens its collections answers too.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`].
+    pub async fn health(&self) -> Result<wire::HealthResponse, ClientError> {
+        let request = self.request(wire::HealthRequest {});
+        self.answered(self.admin.clone().health(request)).await
+    }
+
     /// Sizes of the daemon, or of one collection when it is named.
     ///
     /// # Errors

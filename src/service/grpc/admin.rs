@@ -9,9 +9,10 @@ use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
     AuditStats, AuditedHead, ClusteringStats, CollectionRef, DeleteSnapshotRequest,
-    DeleteSnapshotResponse, DiskStats, LayerStats, ListSnapshotsRequest, ListSnapshotsResponse,
-    MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest, RestoreResponse, SnapshotRequest,
-    SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
+    DeleteSnapshotResponse, DiskStats, HealthRequest, HealthResponse, LayerStats,
+    ListSnapshotsRequest, ListSnapshotsResponse, MemoryStats, PlaceRequest, PlaceResponse,
+    RestoreRequest, RestoreResponse, SnapshotRequest, SnapshotResponse, StatsRequest,
+    StatsResponse, VerifyRequest, VerifyResponse,
 };
 
 use crate::collection::LayerSize;
@@ -19,22 +20,47 @@ use crate::engine::sizes::EngineSize;
 use crate::engine::{Engine, sizes};
 use crate::model::Error;
 use crate::service::grpc::snapshots::{self, Answers};
+use crate::service::health::{self, Health};
 use crate::service::status::status;
 use crate::service::{validate, wire};
 
 /// The service over an engine.
 #[derive(Clone, Debug)]
-pub struct Admin(pub Arc<Engine>);
+pub struct Admin {
+    engine: Arc<Engine>,
+    health: Health,
+}
+
+impl Admin {
+    pub(in crate::service) fn new(health: Health) -> Self {
+        Self {
+            engine: Arc::clone(health.engine()),
+            health,
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl AdminService for Admin {
+    async fn health(
+        &self,
+        _request: Request<HealthRequest>,
+    ) -> Result<Response<HealthResponse>, Status> {
+        let reasons = self.health.reasons().await;
+        answer(reasons.map(|reasons| HealthResponse {
+            boot_epoch: self.engine.boot_epoch().0,
+            ready: health::worst(&reasons) != Some(health::Severity::Unavailable),
+            reasons: reasons.into_iter().map(wire::reason).collect(),
+        }))
+    }
+
     async fn stats(
         &self,
         request: Request<StatsRequest>,
     ) -> Result<Response<StatsResponse>, Status> {
         let request = request.into_inner();
         let stats = self
-            .0
+            .engine
             .compute(move |engine| stats(engine, request.collection.as_ref()));
         answer(stats.await.and_then(|stats| stats))
     }
@@ -44,7 +70,7 @@ impl AdminService for Admin {
         request: Request<PlaceRequest>,
     ) -> Result<Response<PlaceResponse>, Status> {
         let request = request.into_inner();
-        let placed = self.0.compute(move |engine| place(engine, &request));
+        let placed = self.engine.compute(move |engine| place(engine, &request));
         answer(placed.await.and_then(|placed| placed))
     }
 
@@ -55,15 +81,15 @@ impl AdminService for Admin {
         request: Request<VerifyRequest>,
     ) -> Result<Response<Self::VerifyStream>, Status> {
         let collection = request.into_inner().collection;
-        let engine = Arc::clone(&self.0);
-        let begun = self.0.compute(move |_| {
+        let engine = Arc::clone(&self.engine);
+        let begun = self.engine.compute(move |_| {
             let named = collection.as_ref();
             let one = named.map(|named| validate::collection(Some(named)));
             engine.verify(one.transpose()?)
         });
         let told = begun.await.and_then(|begun| begun);
         let told = ReceiverStream::new(told.map_err(|error| status(&error))?);
-        let boot_epoch = self.0.boot_epoch().0;
+        let boot_epoch = self.engine.boot_epoch().0;
         let answers = told.map(move |told| match told {
             Ok(told) => Ok(wire::verified(boot_epoch, told)),
             Err(error) => Err(status(&error)),
@@ -77,7 +103,7 @@ impl AdminService for Admin {
         &self,
         request: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        answer(snapshots::take(&self.0, request.get_ref()))
+        answer(snapshots::take(&self.engine, request.get_ref()))
     }
 
     type RestoreStream = Answers<RestoreResponse>;
@@ -86,7 +112,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
-        answer(snapshots::restore(&self.0, request.get_ref()))
+        answer(snapshots::restore(&self.engine, request.get_ref()))
     }
 
     async fn list_snapshots(
@@ -95,7 +121,7 @@ impl AdminService for Admin {
     ) -> Result<Response<ListSnapshotsResponse>, Status> {
         let request = request.into_inner();
         let listed = self
-            .0
+            .engine
             .compute(move |engine| snapshots::list(engine, &request));
         answer(listed.await.and_then(|listed| listed))
     }
@@ -104,7 +130,7 @@ impl AdminService for Admin {
         &self,
         request: Request<DeleteSnapshotRequest>,
     ) -> Result<Response<DeleteSnapshotResponse>, Status> {
-        answer(snapshots::delete(&self.0, request.get_ref()).await)
+        answer(snapshots::delete(&self.engine, request.get_ref()).await)
     }
 }
 

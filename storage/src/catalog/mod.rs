@@ -202,6 +202,13 @@ impl Catalog {
         }
     }
 
+    /// Whether a write has failed, and the catalog was not opened anew since.
+    pub(crate) fn is_refusing(&self) -> bool {
+        // Whoever has it to write opens it anew.
+        let state = self.state.try_read();
+        state.is_none_or(|state| state.db.is_none()) || self.is_in_doubt()
+    }
+
     fn is_in_doubt(&self) -> bool {
         !self.doubts.lock().is_empty()
     }

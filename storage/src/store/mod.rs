@@ -21,6 +21,7 @@
 mod assembly;
 mod collection;
 mod contents;
+mod device;
 mod durability;
 mod error;
 mod layer;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use assembly::{Assembled, Assembly};
 pub use collection::{FoundCollection, StoredCollection};
+pub use device::Device;
 pub use durability::Durability;
 use error::NotMade;
 pub use error::{Remedy, StoreError};
@@ -192,6 +194,19 @@ impl Store {
     /// What they may store together.
     pub fn limit(&self) -> Bytes {
         self.shared.space.limit()
+    }
+
+    /// The file system that the collections are on, as it is now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn device(&self) -> std::io::Result<Device> {
+        Device::of(&self.shared.folder)
+    }
+
+    /// Whether nothing can be stored for now: a write of the catalog has failed, and none has succeeded since.
+    pub fn is_refusing(&self) -> bool {
+        self.shared.catalog.is_refusing()
     }
 
     /// Has `reclaim` asked for the bytes that are missing before anything is refused for want of them. It may delete

@@ -398,6 +398,13 @@ impl DataService for State {
 
 #[tonic::async_trait]
 impl AdminService for State {
+    async fn health(&self, _: Request<wire::HealthRequest>) -> Answer<wire::HealthResponse> {
+        Ok(Response::new(wire::HealthResponse {
+            ready: true,
+            ..Default::default()
+        }))
+    }
+
     async fn stats(&self, _: Request<wire::StatsRequest>) -> Answer<wire::StatsResponse> {
         let (version, isa) = ("0".into(), "fake".into());
         let memory = wire::MemoryStats {
