@@ -13,7 +13,8 @@ use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
 use wavekv::service::{HttpSettings, ServeError, Server, ServerSettings, ShmSettings, TlsFiles};
-use wavekv::telemetry;
+use wavekv::telemetry::metrics::Metrics;
+use wavekv::telemetry::{self, TelemetryError};
 use wavekv_storage::store::{Store, StoreError};
 use wavekv_storage::{Budget, Bytes, DataDir, DataDirError, Residence};
 
@@ -23,7 +24,7 @@ enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Telemetry(#[from] telemetry::TelemetryError),
+    Telemetry(#[from] TelemetryError),
     #[error("data_dir: {0}")]
     DataDir(#[from] DataDirError),
     #[error("data_dir: {0}")]
@@ -71,7 +72,9 @@ fn run() -> Result<(), Failure> {
     let residence = Residence::new(&budget, engine::while_the_disk_reads);
     let store = Store::open_within(&data_dir, residence, disk_budget(&settings))?;
     let epoch = BootEpoch(data_dir.boot_epoch());
-    let engine = Engine::start(engine_settings(&settings)?, epoch, Clock::start(), store)?;
+    let clock = Clock::start();
+    let metrics = Metrics::start(clock).map_err(TelemetryError::from)?;
+    let engine = Engine::start(engine_settings(&settings)?, epoch, clock, store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -90,7 +93,7 @@ fn run() -> Result<(), Failure> {
         let server = Server::bind(server_settings(&settings))
             .await
             .map_err(ServeError::from)?;
-        Ok::<(), Failure>(server.serve(Arc::clone(&engine), stop).await?)
+        Ok::<(), Failure>(server.serve(Arc::clone(&engine), metrics, stop).await?)
     });
     engine.stop_snapshots();
     served?;

@@ -26,7 +26,7 @@ struct Room {
 const ROOMS: [Room; 8] = [
     Room {
         name: "service",
-        knows: &["engine", "collection", "index", "model"],
+        knows: &["engine", "collection", "index", "model", "telemetry"],
     },
     Room {
         name: "engine",
@@ -46,7 +46,7 @@ const ROOMS: [Room; 8] = [
     },
     Room {
         name: "telemetry",
-        knows: &["config"],
+        knows: &["config", "clock"],
     },
     Room {
         name: "config",
@@ -116,7 +116,7 @@ const OUTSIDE: [Outside; 9] = [
         places: &["config"],
     },
     Outside {
-        crates: &["tracing_subscriber"],
+        crates: &["prometheus", "tracing_subscriber"],
         places: &["telemetry"],
     },
     Outside {

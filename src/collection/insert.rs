@@ -12,6 +12,8 @@ use crate::model::{Error, ErrorKind, Geometry, Invalid, KvHead, NewTokens, Token
 pub struct Inserted {
     /// The layer's length afterwards.
     pub length: u32,
+    /// Tokens that are stored now and were not before.
+    pub stored: u32,
     /// Tokens that were stored before and were the same.
     pub already_stored: u32,
 }
@@ -35,6 +37,7 @@ impl Layer {
         if end <= length {
             return Ok(Inserted {
                 length,
+                stored: 0,
                 already_stored: new.tokens,
             });
         }
@@ -46,6 +49,7 @@ impl Layer {
         self.swap(|state| state.steady.append(&self.fixed.geometry, &rest, blocks));
         Ok(Inserted {
             length: end,
+            stored: end - length,
             already_stored: stored.tokens(),
         })
     }

@@ -12,7 +12,7 @@ use super::notation;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, TomlExample)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
-    /// IP address and port of HTTP, for /healthz, /livez and /readyz; port 0 takes a free one. "": no HTTP. It is not
+    /// IP address and port of HTTP, for /healthz, /livez, /readyz and /metrics; port 0 takes a free one. "": no HTTP. It is not
     /// encrypted.
     #[serde(with = "notation::optional_address")]
     pub listen: Option<SocketAddr>,

@@ -23,6 +23,10 @@ pub(super) struct Audits {
     seed: Seed,
     answers: AtomicU64,
     skipped: AtomicU64,
+    /// Made because their callers asked for it.
+    asked: AtomicU64,
+    /// Made by the thread.
+    unasked: Arc<AtomicU64>,
     stopping: Arc<AtomicBool>,
     /// None while stopping.
     queue: Option<SyncSender<Attend>>,
@@ -35,13 +39,17 @@ impl Audits {
         let (queue, waiting) = sync_channel(WAITING);
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopping);
+        let unasked = Arc::new(AtomicU64::new(0));
+        let made = Arc::clone(&unasked);
         let builder = std::thread::Builder::new().name("audit".to_owned());
-        let thread = builder.spawn(move || work(&waiting, &stop));
+        let thread = builder.spawn(move || work(&waiting, &stop, &made));
         Ok(Self {
             share,
             seed,
             answers: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            unasked,
             stopping,
             queue: Some(queue),
             thread: Some(thread.map_err(Error::internal)?),
@@ -55,6 +63,9 @@ impl Audits {
 
     /// Has an answer that was given audited, if it is one of the share.
     pub(super) fn consider(&self, given: Attend) {
+        if given.wants_audit() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
         let seed = self.next_seed();
         if given.wants_audit() || given.is_exact() || !seed.is_among(self.share) {
             return;
@@ -65,6 +76,12 @@ impl Audits {
         {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How many were made, because their callers asked for it, and unasked.
+    pub(super) fn made(&self) -> (u64, u64) {
+        let unasked = self.unasked.load(Ordering::Relaxed);
+        (self.asked.load(Ordering::Relaxed), unasked)
     }
 
     /// Chosen, and not audited for want of time.
@@ -85,14 +102,17 @@ impl Drop for Audits {
     }
 }
 
-fn work(waiting: &Receiver<Attend>, stopping: &AtomicBool) {
+fn work(waiting: &Receiver<Attend>, stopping: &AtomicBool, made: &AtomicU64) {
     while let Ok(attend) = waiting.recv() {
         if stopping.load(Ordering::SeqCst) {
             return;
         }
         let heads: Result<Vec<_>, Error> = attend.heads().map(|head| attend.head(head)).collect();
         match heads {
-            Ok(heads) => attend.learn(&heads),
+            Ok(heads) => {
+                attend.learn(&heads);
+                made.fetch_add(1, Ordering::Relaxed);
+            }
             Err(error) => tracing::warn!(%error, "answer not audited"),
         }
     }

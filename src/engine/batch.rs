@@ -113,8 +113,12 @@ impl Engine {
         });
         let prepared: Vec<_> = prepared.collect();
         let answers = attend_heads(&prepared);
-        for given in prepared.into_iter().flatten() {
-            self.audits.consider(given.what);
+        for (given, answer) in prepared.into_iter().zip(&answers) {
+            if let (Ok(given), Ok(answer)) = (given, answer) {
+                let kind = given.collection.parameters().kind;
+                self.work.attended(kind, &answer.what.report.cost);
+                self.audits.consider(given.what);
+            }
         }
         answers
     }
@@ -175,6 +179,7 @@ impl Engine {
             let entry = entry.as_ref().map_err(Error::clone)?;
             let layer = entry.collection.layer(entry.layer)?;
             let what = insert(layer, &entry.what)?;
+            self.work.inserted(what.stored);
             self.cluster_if_due(&entry.collection, entry.layer);
             Ok(Answer {
                 collection: Arc::clone(&entry.collection),
@@ -228,6 +233,7 @@ impl AttendStep {
         let Some(new) = &self.insert else {
             return Ok(Inserted {
                 length: layer.length(),
+                stored: 0,
                 already_stored: 0,
             });
         };

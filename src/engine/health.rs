@@ -60,6 +60,17 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// All words for programs that there are.
+    pub const CODES: [&str; 7] = [
+        "disk_refuses",
+        "disk_low",
+        "disk_unknown",
+        "disk_budget_low",
+        "memory_over_budget",
+        "collections_refused",
+        "segments_not_built",
+    ];
+
     /// Its word for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -5,8 +5,9 @@
 //! [`Engine::compute_soon`] are the door. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`], [`health`] and `memory.rs`.
+//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`], [`health`], [`activity`] and `memory.rs`.
 
+pub mod activity;
 mod audits;
 pub mod background;
 mod backpressure;
@@ -32,6 +33,7 @@ use wavekv_storage::store::Store;
 use wavekv_storage::store::snapshots::Snapshots;
 use wavekv_storage::{Budget, Bytes, Reservation};
 
+use self::activity::Work;
 use self::audits::Audits;
 use self::background::Background;
 use self::pool::ComputePool;
@@ -90,6 +92,7 @@ pub struct Engine {
     registry: Registry,
     created: AtomicU64,
     pool: ComputePool,
+    work: Work,
     background: Background,
     audits: Audits,
     archive: Archive,
@@ -123,6 +126,7 @@ impl Engine {
             registry: Registry::new(settings.max_collections),
             created: AtomicU64::new(0),
             pool: ComputePool::start(settings.threads)?,
+            work: Work::default(),
             background: Background::start(settings.background_threads, boot_epoch.0 << 32, clock)?,
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
             archive: Archive::start(settings.snapshot_dir.clone().map(Snapshots::new))?,

@@ -57,17 +57,39 @@ pub(super) struct ComputePool {
     places: Semaphore,
     /// Threads that calls in progress are taken to keep busy: all of the pool's, or one that is not of the pool.
     busy: Arc<AtomicUsize>,
+    /// Calls that wait for a place or a thread.
+    waiting: Arc<AtomicUsize>,
 }
 
-/// Some busy threads, until it is dropped.
-struct Busy {
+/// The pool now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// That it has.
+    pub threads: usize,
+    /// That calls in progress are taken to keep busy, which may be more.
+    pub busy: usize,
+    /// Calls that wait.
+    pub waiting: usize,
+}
+
+/// Some busy threads or waiting calls, until it is dropped.
+struct Counted {
     count: Arc<AtomicUsize>,
-    threads: usize,
+    many: usize,
 }
 
-impl Drop for Busy {
+impl Counted {
+    /// Answers how many were before, too.
+    fn of(count: &Arc<AtomicUsize>, many: usize) -> (Self, usize) {
+        let before = count.fetch_add(many, Ordering::Relaxed);
+        let count = Arc::clone(count);
+        (Self { count, many }, before)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.count.fetch_sub(self.threads, Ordering::Relaxed);
+        self.count.fetch_sub(self.many, Ordering::Relaxed);
     }
 }
 
@@ -82,14 +104,21 @@ impl ComputePool {
             threads,
             places: Semaphore::new(CALLS_AT_ONCE),
             busy: Arc::default(),
+            waiting: Arc::default(),
         })
     }
 
+    pub(super) fn size(&self) -> PoolSize {
+        PoolSize {
+            threads: self.threads.current_num_threads(),
+            busy: self.busy.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
     /// Counts threads as busy; answers how many were before, too.
-    fn busy(&self, threads: usize) -> (Busy, usize) {
-        let before = self.busy.fetch_add(threads, Ordering::Relaxed);
-        let count = Arc::clone(&self.busy);
-        (Busy { count, threads }, before)
+    fn busy(&self, threads: usize) -> (Counted, usize) {
+        Counted::of(&self.busy, threads)
     }
 
     /// Has `work` done and its result given to `done`: when it is `light` and a thread is idle, at once on the caller's
@@ -108,7 +137,9 @@ impl ComputePool {
             }
         }
         let (busy, _) = self.busy(all);
+        let (waiting, _) = Counted::of(&self.waiting, 1);
         self.threads.spawn(move || {
+            drop(waiting);
             let result = caught(work);
             drop(busy);
             done(result);
@@ -120,7 +151,9 @@ impl ComputePool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
+        let (waiting, _) = Counted::of(&self.waiting, 1);
         let _place = self.places.acquire().await.map_err(Error::internal)?;
+        drop(waiting);
         let (answer, answered) = oneshot::channel();
         self.run_soon(false, work, |result| {
             // A caller that has gone away no longer wants it.

@@ -14,6 +14,7 @@ use wavekv_storage::store::snapshots::{Listed, Snapshots};
 use crate::collection::Collection;
 use crate::collection::snapshots::{Described, Progress, Restore, Watch};
 use crate::engine::Engine;
+use crate::engine::activity::{Tally, Tried};
 use crate::engine::background::lower_priority;
 use crate::model::{CollectionName, Error, ErrorKind, Generation, SnapshotName};
 
@@ -28,6 +29,8 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(super) struct Archive {
     snapshots: Option<Snapshots>,
+    made: Arc<Tally>,
+    restored: Tally,
     stopping: Arc<AtomicBool>,
     /// None after the stop.
     at_work: Mutex<Option<(SyncSender<Job>, JoinHandle<()>)>>,
@@ -61,9 +64,16 @@ impl Archive {
         let thread = thread.map_err(Error::internal)?;
         Ok(Self {
             snapshots,
+            made: Arc::default(),
+            restored: Tally::default(),
             stopping: Arc::default(),
             at_work: Mutex::new(Some((queue, thread))),
         })
+    }
+
+    /// Snapshots and restores.
+    pub(super) fn tried(&self) -> (Tried, Tried) {
+        (self.made.tried(), self.restored.tried())
     }
 
     /// The directory.
@@ -149,8 +159,11 @@ impl Engine {
     ) -> Result<Begun<Snapshot>, Error> {
         let snapshots = self.archive.snapshots()?.clone();
         let collection = self.find(name, generation)?;
+        let made = Arc::clone(&self.archive.made);
         self.archive.begin(move |watch| {
-            collection.take_snapshot(&snapshots, &snapshot, watch)?;
+            let taken = collection.take_snapshot(&snapshots, &snapshot, watch);
+            made.count(&taken);
+            taken?;
             tracing::info!(collection = %collection.name(), %snapshot, "snapshot made");
             Ok(Snapshot::of(snapshots.look(snapshot.as_str())))
         })
@@ -168,8 +181,11 @@ impl Engine {
     ) -> Result<Begun<Arc<Collection>>, Error> {
         let snapshots = self.archive.snapshots()?.clone();
         let engine = Arc::clone(self);
-        self.archive
-            .begin(move |watch| engine.restore_now(&snapshots, &snapshot, name, watch))
+        self.archive.begin(move |watch| {
+            let restored = engine.restore_now(&snapshots, &snapshot, name, watch);
+            engine.archive.restored.count(&restored);
+            restored
+        })
     }
 
     fn restore_now(

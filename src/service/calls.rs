@@ -1,4 +1,4 @@
-//! The calls in progress: counted, so that a stop waits for them and for nothing else.
+//! The calls in progress: counted, so that a stop waits for them and for nothing else, and measured.
 //!
 //! A call is in progress from its request until its answer has left. The transport takes all of a body that it is given,
 //! whether or not the client reads; an answer is therefore handed over in pieces, as the client takes them.
@@ -11,8 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::sync::watch;
-use tonic::codegen::http::Response;
+use tonic::Status;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::transport::server::UdsConnectInfo;
 use tower::{Layer, Service};
+
+use crate::service::came_to;
+use crate::telemetry::metrics::{Metrics, Operation, Outcome, Timed, Transport};
 
 /// What the transport is given of an answer at once; most answers are smaller.
 const PIECE_BYTES: usize = 1 << 20;
@@ -22,6 +27,7 @@ const PIECE_BYTES: usize = 1 << 20;
 pub(super) struct Calls {
     /// The calls begun; its receivers are the calls in progress.
     begun: Arc<watch::Sender<u64>>,
+    metrics: Arc<Metrics>,
 }
 
 /// One call in progress.
@@ -31,10 +37,28 @@ pub(super) struct Call(
 );
 
 impl Calls {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             begun: Arc::new(watch::Sender::new(0)),
+            metrics,
         }
+    }
+
+    /// What measures them.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Begins to measure a call over gRPC.
+    fn timed<R>(&self, request: &Request<R>) -> Timed {
+        let is_unix = request.extensions().get::<UdsConnectInfo>().is_some();
+        let transport = if is_unix {
+            Transport::GrpcUnix
+        } else {
+            Transport::GrpcTcp
+        };
+        let operation = Operation::of_path(request.uri().path());
+        self.metrics.begin(operation, transport)
     }
 
     /// Waits until no call has been in progress for as long as `quiet`.
@@ -74,9 +98,9 @@ pub(super) struct Counted<S> {
     calls: Calls,
 }
 
-impl<S, R, B> Service<R> for Counted<S>
+impl<S, R, B> Service<Request<R>> for Counted<S>
 where
-    S: Service<R, Response = Response<B>, Future: Send + 'static>,
+    S: Service<Request<R>, Response = Response<B>, Future: Send + 'static>,
 {
     type Response = Response<Answer<B>>;
     type Error = S::Error;
@@ -86,14 +110,20 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> Self::Future {
+    fn call(&mut self, request: Request<R>) -> Self::Future {
         let call = self.calls.begin();
+        let mut timed = self.calls.timed(&request);
         let answer = self.service.call(request);
         Box::pin(async move {
             let answer = answer.await?;
+            // One that is refused has the reason before its body, which is none.
+            if let Some(outcome) = outcome(answer.headers()) {
+                timed.came_to(outcome);
+            }
             Ok(answer.map(|body| Answer {
                 body,
                 rest: Bytes::new(),
+                timed,
                 _call: call,
             }))
         })
@@ -106,7 +136,15 @@ pub(super) struct Answer<B> {
     body: B,
     /// What the body has given and the transport has not taken.
     rest: Bytes,
+    /// Until the last piece is taken.
+    timed: Timed,
     _call: Call,
+}
+
+/// What a call has come to, where these headers say it.
+fn outcome(headers: &HeaderMap) -> Option<Outcome> {
+    let status = Status::from_header_map(headers)?;
+    Some(came_to::code(status.code()))
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
@@ -123,7 +161,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
             };
             match frame?.into_data() {
                 Ok(data) => self.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => {
+                    if let Some(outcome) = trailers.trailers_ref().and_then(outcome) {
+                        self.timed.came_to(outcome);
+                    }
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
             }
         }
         let piece = PIECE_BYTES.min(self.rest.len());

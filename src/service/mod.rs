@@ -7,6 +7,7 @@
 //! Start reading at [`server`], then [`grpc`], [`shm`] and [`http`].
 
 mod calls;
+mod came_to;
 mod entries;
 pub mod grpc;
 mod health;

@@ -26,6 +26,7 @@ use crate::service::listen::{self, ListenError, PRIVATE, SocketFile, TlsFiles, U
 use crate::service::message_size::limited;
 use crate::service::readiness::Readiness;
 use crate::service::shm::{Door, ShmSettings};
+use crate::telemetry::metrics::Metrics;
 
 /// A connection that is silent this long is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -126,10 +127,11 @@ impl Server {
     pub async fn serve(
         mut self,
         engine: Arc<Engine>,
+        metrics: Arc<Metrics>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let (reporter, reporting) = tonic_health::server::health_reporter();
-        let calls = Calls::new();
+        let calls = Calls::new(metrics);
         let (ready, readiness) = Readiness::new();
         let (phase, phases) = watch::channel(Phase::Opening);
         let health = Health::new(Arc::clone(&engine), phases);
@@ -144,7 +146,8 @@ impl Server {
         // Who watches over the daemon is answered until the last call is.
         let mut watched = JoinSet::new();
         if let Some(door) = self.http.take() {
-            watched.spawn(door.serve(health, told(over)));
+            let metrics = Arc::clone(calls.metrics());
+            watched.spawn(door.serve(health, metrics, told(over)));
         }
         let (mut listening, file) = self.listen(routes, &engine, &calls, readiness, stopped);
         let opening = async {
@@ -288,6 +291,7 @@ fn routes(
     let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
         max_message_bytes: most,
+        metrics: Arc::clone(calls.metrics()),
     });
     let admin = AdminServiceServer::new(Admin::new(health.clone()));
     let reflection = tonic_reflection::server::Builder::configure()

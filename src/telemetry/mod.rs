@@ -1,9 +1,11 @@
-//! Telemetry: what the daemon says about itself. At present its log.
+//! Telemetry: what the daemon says about itself: its log and its metrics.
 //!
 //! Every room logs through `tracing`; this one decides where that goes: to standard error, as text or as one JSON
-//! object a line.
+//! object a line. Metrics are declared in [`metrics`]; `grafana/` has a dashboard of them.
 //!
-//! Must not know: any room but `config`. Start at [`init`].
+//! Must not know: any room but `config` and `clock`. Start at [`init`], then [`metrics`].
+
+pub mod metrics;
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -38,6 +40,9 @@ pub enum TelemetryError {
         /// The directive.
         word: String,
     },
+    /// A metric is not declared as it should be: a bug.
+    #[error("the metrics are not declared: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The process has a log already.
     #[error("the log is set up twice: {0}")]
     Twice(#[from] TryInitError),

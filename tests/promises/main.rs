@@ -26,6 +26,7 @@ mod isolation;
 mod kinds;
 mod lifecycle;
 mod merging;
+mod metrics;
 mod reported;
 mod residence;
 mod same_collection;

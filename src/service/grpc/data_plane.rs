@@ -14,7 +14,8 @@ use crate::model::{Error, Partial};
 use crate::service::entries::{self, Located};
 use crate::service::room::Room;
 use crate::service::status::{entry_error, status};
-use crate::service::{validate, wire};
+use crate::service::{came_to, validate, wire};
+use crate::telemetry::metrics::{Metrics, Operation};
 
 /// Failures of a stream that the answer names.
 const NAMED_FAILURES: usize = 100;
@@ -26,6 +27,8 @@ pub struct DataPlane {
     pub engine: Arc<Engine>,
     /// Of one message: what an answer must not pass.
     pub max_message_bytes: usize,
+    /// That count entries.
+    pub metrics: Arc<Metrics>,
 }
 
 impl DataPlane {
@@ -43,19 +46,28 @@ impl DataPlane {
         }
     }
 
-    /// Runs a batch on the compute pool.
-    async fn batch<M: Send + 'static, R: Send + 'static>(
+    /// Runs a batch on the compute pool, and puts its answers into messages there.
+    async fn batch<M: Send + 'static, A, R: Send + 'static>(
         &self,
-        field: &str,
+        operation: Operation,
         entries: Vec<M>,
-        work: impl FnOnce(&Engine, Vec<M>) -> R + Send + 'static,
+        work: impl FnOnce(&Engine, Vec<M>) -> Answers<A> + Send + 'static,
+        put: impl FnOnce(Answers<A>) -> R + Send + 'static,
     ) -> Result<R, Status> {
-        check_length(field, entries.len())?;
-        let results = self
-            .engine
-            .compute(move |engine| work(engine, entries))
-            .await;
-        results.map_err(|error| status(&error))
+        check_length("entries", entries.len())?;
+        let metrics = Arc::clone(&self.metrics);
+        let results = self.engine.compute(move |engine| {
+            let answers = work(engine, entries);
+            count_entries(&metrics, operation, &answers);
+            put(answers)
+        });
+        results.await.map_err(|error| status(&error))
+    }
+}
+
+fn count_entries<A>(metrics: &Metrics, operation: Operation, answers: &Answers<A>) {
+    for outcome in came_to::entries(answers) {
+        metrics.entry(operation, outcome);
     }
 }
 
@@ -144,13 +156,8 @@ impl DataService for DataPlane {
                 .flat_map(|entry| [entry.k.as_ref(), entry.v.as_ref()]),
         )
         .await;
-        let results = self.batch("entries", entries, |engine, entries| {
-            results!(
-                insert(engine, entries),
-                InsertResult,
-                insert_result,
-                wire::inserted
-            )
+        let results = self.batch(Operation::Insert, entries, insert, |answers| {
+            results!(answers, InsertResult, insert_result, wire::inserted)
         });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
         Ok(Response::new(v1::InsertResponse {
@@ -178,8 +185,8 @@ impl DataService for DataPlane {
                     .flat_map(|entry| [entry.k.as_ref(), entry.v.as_ref()]),
             )
             .await;
-            let answers = self.batch("entries", entries, insert).await?;
-            for (answer, tokens) in answers.into_iter().zip(tokens) {
+            let answers = self.batch(Operation::InsertStream, entries, insert, |answers| answers);
+            for (answer, tokens) in answers.await?.into_iter().zip(tokens) {
                 count(&mut response, answer, tokens);
             }
         }
@@ -197,6 +204,7 @@ impl DataService for DataPlane {
             .map(|layer| find(&self.engine, Some(layer)))
             .collect();
         let answers = self.engine.segment_cluster(entries).await;
+        count_entries(&self.metrics, Operation::SegmentCluster, &answers);
         let results = results!(
             answers,
             SegmentClusterResult,
@@ -216,8 +224,8 @@ impl DataService for DataPlane {
     ) -> Result<Response<v1::TopClustersResponse>, Status> {
         let entries = request.into_inner().entries;
         let room = self.room(entries.len());
-        let results = self.batch("entries", entries, move |engine, entries| {
-            let answers = top_clusters(engine, entries, room);
+        let work = move |engine: &Engine, entries| top_clusters(engine, entries, room);
+        let results = self.batch(Operation::TopClusters, entries, work, |answers| {
             results!(
                 answers,
                 TopClustersResult,
@@ -238,13 +246,13 @@ impl DataService for DataPlane {
     ) -> Result<Response<v1::EstimateResponse>, Status> {
         let entries = request.into_inner().entries;
         let room = self.room(entries.len());
-        let results = self.batch("entries", entries, move |engine, entries| {
-            let answers = estimate(engine, entries, room);
+        let work = move |engine: &Engine, entries| estimate(engine, entries, room);
+        let results = self.batch(Operation::Estimate, entries, work, |answers| {
             results!(
                 answers,
                 EstimateResult,
                 estimate_result,
-                |what, collection| wire::estimated(&what, collection)
+                |what, collection| { wire::estimated(&what, collection) }
             )
         });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
@@ -263,8 +271,8 @@ impl DataService for DataPlane {
         self.wait_for_room(inserts.flat_map(|step| [step.k.as_ref(), step.v.as_ref()]))
             .await;
         let room = self.room(entries.len());
-        let results = self.batch("entries", entries, move |engine, entries| {
-            let answers = attend(engine, entries, room);
+        let work = move |engine: &Engine, entries| attend(engine, entries, room);
+        let results = self.batch(Operation::Attend, entries, work, |answers| {
             results!(answers, AttendResult, attend_result, wire::attended)
         });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);
@@ -280,8 +288,8 @@ impl DataService for DataPlane {
     ) -> Result<Response<v1::FetchResponse>, Status> {
         let entries = request.into_inner().entries;
         let room = self.room(entries.len());
-        let results = self.batch("entries", entries, move |engine, entries| {
-            let answers = fetch(engine, entries, room);
+        let work = move |engine: &Engine, entries| fetch(engine, entries, room);
+        let results = self.batch(Operation::Fetch, entries, work, |answers| {
             results!(answers, FetchResult, fetch_result, wire::fetched)
         });
         let (results, boot_epoch) = (results.await?, self.engine.boot_epoch().0);

@@ -18,6 +18,7 @@ use super::guard::Guard;
 use super::routes;
 use crate::service::health::Health;
 use crate::service::listen::{self, ListenError};
+use crate::telemetry::metrics::Metrics;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -62,10 +63,15 @@ impl Door {
     }
 
     /// Answers until `stop`, and then a moment longer, for answers that are on their way.
-    pub(in crate::service) async fn serve(self, health: Health, stop: impl Future<Output = ()>) {
+    pub(in crate::service) async fn serve(
+        self,
+        health: Health,
+        metrics: Arc<Metrics>,
+        stop: impl Future<Output = ()>,
+    ) {
         tracing::info!(address = %self.address, "listening on HTTP");
         let connections = GracefulShutdown::new();
-        let router = routes::router(health);
+        let router = routes::router(health, metrics);
         let accepting = accept(&self.listener, self.guard, &router, &connections);
         tokio::select! {
             () = stop => {}

@@ -6,6 +6,7 @@
 //! | `/livez` | 200 while the process serves |
 //! | `/readyz` | 200 when calls are answered, else 503 and why |
 //! | `/healthz` | the same, and everything else that is not well: that alone is 200, since to send calls elsewhere, or to start the daemon again, mends none of it |
+//! | `/metrics` | every figure, for Prometheus: see `METRICS.md` in `src/telemetry/metrics` |
 //!
 //! A reason is a line of text, or an object of JSON for those who accept `application/json`.
 //!
@@ -18,6 +19,7 @@
 mod door;
 mod guard;
 mod health;
+mod metrics;
 mod routes;
 
 pub(super) use door::Door;

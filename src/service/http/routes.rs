@@ -1,24 +1,49 @@
 //! Which path is whose.
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 
-use super::health;
+use super::{health, metrics};
 use crate::service::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// What answers are made of.
+#[derive(Clone, Debug)]
+struct Sources {
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+impl FromRef<Sources> for Health {
+    fn from_ref(sources: &Sources) -> Self {
+        sources.health.clone()
+    }
+}
+
+impl FromRef<Sources> for Arc<Metrics> {
+    fn from_ref(sources: &Sources) -> Self {
+        Self::clone(&sources.metrics)
+    }
+}
 
 /// What answers every request that is let in.
-pub(super) fn router(health: Health) -> Router {
+pub(super) fn router(health: Health, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::whole))
+        .route("/metrics", get(metrics::scraped))
         .fallback(nothing)
-        .with_state(health)
+        .with_state(Sources { health, metrics })
 }
 
 async fn nothing(uri: Uri) -> (StatusCode, String) {
     let shown: String = uri.path().chars().take(64).collect();
-    let sentence = format!("the path is {shown:?}: expected /livez, /readyz or /healthz\n");
+    let sentence =
+        format!("the path is {shown:?}: expected /livez, /readyz, /healthz or /metrics\n");
     (StatusCode::NOT_FOUND, sentence)
 }

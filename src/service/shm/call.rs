@@ -11,6 +11,8 @@ use super::peer::Peer;
 use crate::collection::Collection;
 use crate::engine::batch::Answers;
 use crate::model::{Error, ErrorKind, Invalid};
+use crate::service::came_to;
+use crate::telemetry::metrics::{Outcome, Timed};
 
 /// A call in progress.
 #[derive(Debug)]
@@ -20,11 +22,17 @@ pub(super) struct Call {
     answer: Region,
     computes: bool,
     completed: bool,
+    timed: Timed,
 }
 
 impl Call {
     /// Counts the call until it is completed.
-    pub(super) fn begin(peer: &Arc<Peer>, submission: &Submission, computes: bool) -> Self {
+    pub(super) fn begin(
+        peer: &Arc<Peer>,
+        submission: &Submission,
+        computes: bool,
+        timed: Timed,
+    ) -> Self {
         peer.begin(computes);
         Self {
             peer: Arc::clone(peer),
@@ -32,6 +40,7 @@ impl Call {
             answer: submission.answer,
             computes,
             completed: false,
+            timed,
         }
     }
 
@@ -48,7 +57,10 @@ impl Call {
     ) {
         let mut writer = self.writer();
         let body = match answers {
-            Ok(answers) => answers::batch(answers, &mut writer, put),
+            Ok(answers) => {
+                came_to::entries(&answers).for_each(|outcome| self.timed.entry(outcome));
+                answers::batch(answers, &mut writer, put)
+            }
             Err(error) => return self.fail(&error),
         };
         self.complete_with(body, writer);
@@ -71,7 +83,10 @@ impl Call {
 
     fn complete_with(&mut self, body: Result<Vec<u8>, WriteError>, mut writer: Writer) {
         match body.and_then(|body| writer.put(&body)) {
-            Ok(body) => self.complete(false, body),
+            Ok(body) => {
+                self.timed.came_to(Outcome::Ok);
+                self.complete(false, body);
+            }
             Err(WriteError::Full { .. }) => {
                 let expected = "more: the answers do not fit";
                 let invalid = Invalid::new("answer.bytes", self.answer.bytes, expected);
@@ -82,6 +97,7 @@ impl Call {
     }
 
     fn complete_failed(&mut self, error: &Error) {
+        self.timed.came_to(came_to::error(error));
         let failure = body::encode(&answers::failure(error));
         // The descriptor was refused if there is no room for a sentence.
         match self.writer().put(&failure) {

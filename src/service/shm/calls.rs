@@ -16,6 +16,7 @@ use crate::model::{Error, Invalid, NewTokens};
 use crate::service::entries::{self, Located};
 use crate::service::room::{ENTRY_BYTES, Room};
 use crate::service::validate;
+use crate::telemetry::metrics::{self, Metrics, Transport};
 
 /// Where the calls of one client are taken.
 #[derive(Debug)]
@@ -25,22 +26,32 @@ pub(super) struct Desk {
     runtime: Handle,
     peer: Arc<Peer>,
     names: Names,
+    metrics: Arc<Metrics>,
 }
 
 impl Desk {
-    pub(super) fn new(engine: Arc<Engine>, runtime: Handle, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        runtime: Handle,
+        peer: Arc<Peer>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             engine,
             runtime,
             peer,
             names: Names::default(),
+            metrics,
         }
     }
 
     /// Takes a call: makes it, or has it made.
     pub(super) fn take(&mut self, submission: &Submission) {
         let computes = submission.operation != Operation::SegmentCluster;
-        let call = Call::begin(&self.peer, submission, computes);
+        let timed = self
+            .metrics
+            .begin(asked(submission.operation), Transport::Shm);
+        let call = Call::begin(&self.peer, submission, computes, timed);
         match self.request(submission) {
             Ok(request) => self.make(call, request),
             Err(error) => call.fail(&error),
@@ -232,6 +243,19 @@ impl Desk {
             },
             |fetched| call.finish(fetched, answers::fetched),
         );
+    }
+}
+
+/// An operation, as metrics say it.
+fn asked(operation: Operation) -> metrics::Operation {
+    match operation {
+        Operation::Open => metrics::Operation::Open,
+        Operation::Insert => metrics::Operation::Insert,
+        Operation::SegmentCluster => metrics::Operation::SegmentCluster,
+        Operation::TopClusters => metrics::Operation::TopClusters,
+        Operation::Estimate => metrics::Operation::Estimate,
+        Operation::Attend => metrics::Operation::Attend,
+        Operation::Fetch => metrics::Operation::Fetch,
     }
 }
 

@@ -11,6 +11,7 @@ use wavekv_shm::{Memory, Submission};
 
 use super::calls::Desk;
 use super::peer::Peer;
+use crate::telemetry::metrics::{Metrics, ShmEnd};
 
 /// Calls of one client that may have copies of tensors, each no larger than its arena; more wait in the ring.
 const COMPUTING_AT_ONCE: u64 = 4;
@@ -35,6 +36,7 @@ pub(super) struct Connection {
     sleep: Sleep<Arc<Memory>>,
     spin: Duration,
     stopping: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 }
 
 impl From<BrokenRing> for End {
@@ -49,6 +51,7 @@ impl Connection {
         desk: Desk,
         spin: Duration,
         stopping: Arc<AtomicBool>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let memory = &peer.memory;
         Self {
@@ -58,17 +61,24 @@ impl Connection {
             desk,
             spin,
             stopping,
+            metrics,
         }
     }
 
     /// Takes calls until there is a reason to end. What is in progress then still holds the memory.
     pub(super) fn serve(mut self) {
+        self.metrics.shm_began();
         let end = loop {
             match self.next_call() {
                 Ok(submission) => self.desk.take(&submission),
                 Err(end) => break end,
             }
         };
+        self.metrics.shm_ended(match end {
+            End::Client => ShmEnd::Client,
+            End::Breach(_) => ShmEnd::Breach,
+            End::Stop => ShmEnd::Stop,
+        });
         match end {
             End::Client => tracing::debug!("a client of shared memory is gone"),
             End::Breach(why) => {

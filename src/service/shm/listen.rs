@@ -25,6 +25,7 @@ use crate::service::calls::Calls;
 use crate::service::listen::{ListenError, OPEN, PRIVATE, UnixSocket};
 use crate::service::readiness::Readiness;
 use crate::service::status;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ struct House {
     engine: Arc<Engine>,
     grpc_socket: PathBuf,
     readiness: Readiness,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
     /// Its receivers are the threads that live.
@@ -102,6 +104,7 @@ impl Door {
             engine,
             grpc_socket: std::path::absolute(&grpc_socket).unwrap_or(grpc_socket),
             readiness,
+            metrics: Arc::clone(calls.metrics()),
             stopping: Arc::default(),
             living: watch::Sender::new(()),
             peers: Mutex::default(),
@@ -162,6 +165,7 @@ impl House {
                 tracing::warn!(%sentence, "a client of shared memory was refused");
                 // One that has gone away need not be told.
                 let _ = handshake::refuse(&socket, code as u32, &sentence);
+                self.metrics.shm_refused();
                 return;
             }
         };
@@ -169,6 +173,7 @@ impl House {
             tracing::info!(%error, "a client of shared memory was refused");
             let code = status::code(error.kind()) as u32;
             let _ = handshake::refuse(&socket, code, error.message());
+            self.metrics.shm_refused();
         }
     }
 
@@ -245,9 +250,11 @@ impl House {
             Arc::clone(&self.engine),
             Handle::current(),
             Arc::clone(peer),
+            Arc::clone(&self.metrics),
         );
         let stopping = Arc::clone(&self.stopping);
-        let connection = Connection::new(peer, desk, self.settings.spin, stopping);
+        let (spin, metrics) = (self.settings.spin, Arc::clone(&self.metrics));
+        let connection = Connection::new(peer, desk, spin, stopping, metrics);
         {
             let mut peers = self.peers.lock();
             peers.retain(|peer| peer.strong_count() > 0);

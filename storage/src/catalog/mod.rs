@@ -21,6 +21,7 @@ mod error;
 pub(crate) mod keys;
 mod logs;
 pub(crate) mod rows;
+mod size;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -36,6 +37,7 @@ use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME,
     IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
+pub use size::CatalogSize;
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;

@@ -39,9 +39,11 @@ pub struct Traffic {
 impl Home {
     /// One of which nothing is counted yet.
     pub fn new(residence: &Residence) -> Self {
+        let tenant = Arc::default();
+        residence.shared.tenants.lock().add(&tenant);
         Self {
             residence: residence.clone(),
-            tenant: Arc::default(),
+            tenant,
         }
     }
 
@@ -57,13 +59,56 @@ impl Home {
 
     /// Its counts now.
     pub fn traffic(&self) -> Traffic {
-        let tenant = &self.tenant;
+        self.tenant.traffic()
+    }
+}
+
+impl Tenant {
+    fn traffic(&self) -> Traffic {
         Traffic {
-            hits: tenant.hits.load(Ordering::Relaxed),
-            misses: tenant.misses.load(Ordering::Relaxed),
-            evictions: tenant.evictions.load(Ordering::Relaxed),
-            resident_bytes: tenant.resident.load(Ordering::Relaxed),
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+            resident_bytes: self.resident.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// Everybody whose blocks are counted, so that what was counted stays when they are gone.
+#[derive(Debug, Default)]
+pub(super) struct Tenants {
+    here: Vec<Arc<Tenant>>,
+    gone: Traffic,
+    /// That were left when those that are gone were looked for last.
+    most: usize,
+}
+
+impl Tenants {
+    fn add(&mut self, tenant: &Arc<Tenant>) {
+        if self.here.len() >= 2 * self.most.max(64) {
+            self.forget();
+        }
+        self.here.push(Arc::clone(tenant));
+    }
+
+    /// Of all that there ever were; what it says grows, but for what is in memory.
+    pub(super) fn traffic(&mut self) -> Traffic {
+        self.forget();
+        let here = self.here.iter().map(|tenant| tenant.traffic());
+        here.fold(self.gone, Traffic::plus)
+    }
+
+    /// Keeps the counts of those that nobody else has any more, and nothing else of them.
+    fn forget(&mut self) {
+        let gone = &mut self.gone;
+        self.here.retain(|tenant| {
+            let is_here = Arc::strong_count(tenant) > 1;
+            if !is_here {
+                *gone = gone.plus(tenant.traffic());
+            }
+            is_here
+        });
+        self.most = self.here.len();
     }
 }
 
@@ -77,5 +122,38 @@ impl Traffic {
             evictions: self.evictions + other.evictions,
             resident_bytes: self.resident_bytes + other.resident_bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Budget, Bytes};
+
+    #[test]
+    fn what_was_counted_stays_when_its_tenant_is_gone() {
+        let residence = Residence::new(&Budget::new(Bytes(1 << 20)), std::thread::yield_now);
+        for round in 1..=300 {
+            let home = Home::new(&residence);
+            home.tenant.hits.fetch_add(2, Ordering::Relaxed);
+            home.tenant.resident.store(10, Ordering::Relaxed);
+            let here = residence.traffic();
+            assert_eq!((here.hits, here.resident_bytes), (2 * round, 10));
+            home.tenant.resident.store(0, Ordering::Relaxed);
+            drop(home);
+            let gone = residence.traffic();
+            assert_eq!((gone.hits, gone.resident_bytes), (2 * round, 0));
+        }
+    }
+
+    #[test]
+    fn tenants_that_are_gone_are_forgotten() {
+        let residence = Residence::new(&Budget::new(Bytes(1 << 20)), std::thread::yield_now);
+        for _ in 0..10_000 {
+            let home = Home::new(&residence);
+            home.tenant.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        assert!(residence.shared.tenants.lock().here.len() <= 128);
+        assert_eq!(residence.traffic().misses, 10_000);
     }
 }

@@ -41,7 +41,10 @@ pub use file::{Hold, Patience, ResidenceError};
 pub use home::{Home, Traffic};
 pub(crate) use mapping::Mapping;
 
+use parking_lot::Mutex;
+
 use self::clock::Clock;
+use self::home::Tenants;
 use crate::budget::Reclaim;
 use crate::{Budget, Bytes};
 
@@ -61,6 +64,7 @@ struct Shared {
     uncounted: AtomicU64,
     /// What a thread does for a moment while the disk reads for it.
     idle: fn(),
+    tenants: Mutex<Tenants>,
 }
 
 /// Blocks leave for what is not counted until it has this part of the budget. A budget that is smaller than the program is
@@ -81,6 +85,7 @@ impl Residence {
             paged: AtomicU64::new(0),
             uncounted: AtomicU64::new(0),
             idle,
+            tenants: Mutex::default(),
         });
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&shared) as Arc<dyn Reclaim>;
         budget.reclaim_from(&reclaim);
@@ -116,6 +121,11 @@ impl Residence {
         let uncounted = uncounted.min(limit / UNCOUNTED_PART);
         self.shared.uncounted.store(uncounted, Ordering::Relaxed);
         self.keep_budget();
+    }
+
+    /// What was done with blocks since the process began, those of files that are gone included, and what is in memory now.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.tenants.lock().traffic()
     }
 
     fn register(&self, file: &Arc<PagedFile>) {

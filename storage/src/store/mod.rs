@@ -58,6 +58,7 @@ use fs_err::File;
 use self::limbo::Limbo;
 use self::opened::Opened;
 use self::space::Space;
+pub use crate::catalog::CatalogSize;
 use crate::catalog::keys::Key;
 use crate::catalog::rows::CollectionRow;
 use crate::catalog::{self, Batch, Catalog, CatalogError};
@@ -202,6 +203,11 @@ impl Store {
     /// What the system says.
     pub fn device(&self) -> std::io::Result<Device> {
         Device::of(&self.shared.folder)
+    }
+
+    /// How big the catalog is; nothing while it is not open.
+    pub fn catalog_size(&self) -> Option<CatalogSize> {
+        self.shared.catalog.size()
     }
 
     /// Whether nothing can be stored for now: a write of the catalog has failed, and none has succeeded since.
