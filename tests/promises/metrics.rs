@@ -1,4 +1,5 @@
-//! Metrics: what a scrape of a daemon has after a little work over every transport, and that all of it is documented.
+//! Metrics: what a scrape of a daemon has after a little work over every transport, that all of it is documented, and that
+//! the dashboard asks for nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,23 @@ const METRICS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/src/telemetry/metrics/METRICS.md"
 );
+const DASHBOARD: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/src/telemetry/grafana/wavekv.json"
+);
+/// That Prometheus adds to every series.
+const ADDED_LABELS: [&str; 2] = ["instance", "job"];
+
+/// Words of the dashboard's expressions that are of the language.
+const FUNCTIONS: [&str; 7] = [
+    "sum",
+    "by",
+    "rate",
+    "increase",
+    "histogram_quantile",
+    "label_values",
+    "__rate_interval",
+];
 
 /// The series of a scrape, by name and labels as they are written, and the kinds of metrics.
 struct Scrape {
@@ -60,6 +78,22 @@ impl Scrape {
             name(series) == metric && labels.iter().all(|label| series.contains(label))
         });
         series.map(|(_, value)| value).sum()
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        self.series.keys().map(|series| name(series)).collect()
+    }
+
+    fn labels(&self) -> BTreeSet<&str> {
+        let labels = self.series.keys().filter_map(|series| {
+            let (_, labels) = series.split_once('{')?;
+            Some(
+                labels
+                    .split("\",")
+                    .filter_map(|label| Some(label.split_once('=')?.0)),
+            )
+        });
+        labels.flatten().collect()
     }
 }
 
@@ -207,4 +241,77 @@ async fn everything_that_is_exported_is_in_the_table_and_the_other_way_round() {
     });
     let documented: BTreeMap<String, String> = rows.collect();
     assert_eq!(scrape.kinds, documented);
+}
+
+/// The values of all fields of a name, wherever they are.
+fn fields<'a>(value: &'a serde_json::Value, named: &str, found: &mut Vec<&'a str>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        found.extend(value.as_str().filter(|_| name == named));
+        fields(value, named, found);
+    }
+    for value in value.as_array().into_iter().flatten() {
+        fields(value, named, found);
+    }
+}
+
+fn is_of_language(word: &str) -> bool {
+    FUNCTIONS.contains(&word) || word.starts_with(|at: char| at.is_ascii_digit())
+}
+
+/// The words of an expression, each with what follows it.
+fn words(expression: &str) -> Vec<(&str, char)> {
+    let is_word = |at: char| at.is_ascii_alphanumeric() || at == '_' || at == ':';
+    let mut words = vec![];
+    let mut rest = expression;
+    while let Some(start) = rest.find(|at: char| is_word(at) || at == '"') {
+        rest = &rest[start..];
+        if let Some(quoted) = rest.strip_prefix('"') {
+            rest = &quoted[quoted.find('"').unwrap() + 1..];
+            continue;
+        }
+        let end = rest.find(|at| !is_word(at)).unwrap_or(rest.len());
+        let follows = rest[end..].trim_start().chars().next().unwrap_or(' ');
+        words.push((&rest[..end], follows));
+        rest = &rest[end..];
+    }
+    words
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_what_is_exported() {
+    let (.., scrape) = worked().await;
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&fs_err::read_to_string(DASHBOARD).unwrap()).unwrap();
+    let (mut expressions, mut legends) = (vec![], vec![]);
+    fields(&dashboard["panels"], "expr", &mut expressions);
+    fields(&dashboard["panels"], "legendFormat", &mut legends);
+    assert!(expressions.len() > 30, "{expressions:?}");
+    fields(&dashboard["templating"], "query", &mut expressions);
+    let (names, labels) = (scrape.names(), scrape.labels());
+    let is_label = |word: &str| labels.contains(word) || ADDED_LABELS.contains(&word);
+    // The query of the list of sources says their kind.
+    for expression in expressions.into_iter().filter(|of| *of != "prometheus") {
+        let mut asked = 0;
+        for (word, follows) in words(expression) {
+            if word.starts_with("wavekv_") || word.starts_with("process_") {
+                assert!(
+                    names.contains(word),
+                    "{word} of {expression} is not exported"
+                );
+                asked += 1;
+            } else if !is_of_language(word) {
+                assert!(
+                    is_label(word),
+                    "{word} before {follows:?} in {expression} is nothing"
+                );
+            }
+        }
+        assert!(asked > 0, "{expression} asks for nothing");
+    }
+    for legend in legends {
+        for label in legend.split("{{").skip(1) {
+            let (label, _) = label.split_once("}}").unwrap();
+            assert!(is_label(label), "{legend}");
+        }
+    }
 }
