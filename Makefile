@@ -7,7 +7,8 @@
 #   make capacity a million tokens in 512 MiB of memory: the plan, what was measured, and whether it holds
 #   make soak     ten minutes of mixed load, with clients and daemons that are killed; afterwards all must be as before
 #   make lint     format, clippy and documentation, as CI asks for them
-#   make install  the daemon and the command line into PREFIX/bin
+#   make install  the daemon, the command line, what has shells complete them and their manual into PREFIX
+#   make uninstall   removes those again
 #   make setup    the native packages that the build needs; the other verbs call it
 #
 #   FAISS=no with any of them: without the index kinds ivf and hnsw, and without building FAISS
@@ -23,7 +24,7 @@ features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test test-transformers bench capacity soak lint install setup
+.PHONY: help demo test test-transformers bench capacity soak lint install uninstall setup
 
 # That the adapter for transformers is tested with: the signatures that it follows move between them.
 TRANSFORMERS ?= 4.57.6 5.24.0
@@ -71,8 +72,10 @@ lint: setup
 
 install: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 "$(CARGO_TARGET_DIR)/release/wavekvd" "$(CARGO_TARGET_DIR)/release/wavekv" "$(DESTDIR)$(PREFIX)/bin"
+	packaging/install.sh "$(CARGO_TARGET_DIR)/release" "$(DESTDIR)$(PREFIX)"
+
+uninstall:
+	packaging/install.sh --remove "$(DESTDIR)$(PREFIX)"
 
 # Rust links with cc against the C library. RocksDB is C++, and libclang reads its header. FAISS is C++ that cmake builds,
 # and links OpenMP and a BLAS. The Python client is tested in an environment of its own.

@@ -55,11 +55,11 @@ fn run() -> Result<(), Failure> {
     config::preload()?;
     let Loaded {
         settings,
-        print_config,
+        print,
         file,
     } = Settings::load(std::env::args_os())?;
-    if print_config {
-        return Ok(io::stdout().write_all(settings.to_toml()?.as_bytes())?);
+    if let Some(page) = print {
+        return Ok(io::stdout().write_all(&page)?);
     }
     #[cfg(feature = "failpoints")]
     wavekv_storage::faults::obey()?;

@@ -112,7 +112,14 @@ const OUTSIDE: [Outside; 9] = [
         places: &["index/kinds"],
     },
     Outside {
-        crates: &["clap", "figment", "toml", "toml_example"],
+        crates: &[
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "figment",
+            "toml",
+            "toml_example",
+        ],
         places: &["config"],
     },
     Outside {

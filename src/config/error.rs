@@ -41,6 +41,9 @@ pub enum ConfigError {
     /// The settings cannot be written as TOML.
     #[error("the settings cannot be printed: {0}")]
     Print(#[from] toml::ser::Error),
+    /// The page of the manual cannot be made.
+    #[error("the manual cannot be printed: {0}")]
+    Page(#[source] std::io::Error),
 }
 
 /// Why one setting is refused. `origin` says where its value came from.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap_complete::Shell;
 
 use super::ConfigError;
 use super::layers::Assignment;
@@ -21,6 +22,14 @@ pub(super) struct Flags {
     /// Print the settings that hold, as a TOML file, and exit.
     #[arg(long)]
     pub(super) print_config: bool,
+
+    /// Print what has this shell complete the flags, and exit.
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub(super) print_completions: Option<Shell>,
+
+    /// Print the page of the manual, and exit.
+    #[arg(long, hide = true)]
+    pub(super) print_manual: bool,
 
     /// Set any setting, as in `--set memory.budget=8GiB`; may come several times.
     #[arg(long, value_name = "TABLE.KEY=VALUE")]

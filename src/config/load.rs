@@ -10,7 +10,7 @@ use figment::error::Kind;
 use super::check::Failure;
 use super::flags::Flags;
 use super::layers::{self, Layers};
-use super::{ConfigError, SettingError, Settings};
+use super::{ConfigError, SettingError, Settings, pages};
 
 /// Names the file when no flag does.
 const FILE_VARIABLE: &str = "WAVEKV_CONFIG";
@@ -20,10 +20,21 @@ const FILE_VARIABLE: &str = "WAVEKV_CONFIG";
 pub struct Loaded {
     /// Checked.
     pub settings: Settings,
-    /// Print [`Settings::to_toml`] and exit, instead of serving.
-    pub print_config: bool,
+    /// What is to be printed instead of serving, if anything is: the settings, or what is generated of the flags.
+    pub print: Option<Vec<u8>>,
     /// The file that was read, if one was named.
     pub file: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// What does not depend on settings.
+    fn printing(page: Vec<u8>) -> Self {
+        Self {
+            settings: Settings::default(),
+            print: Some(page),
+            file: None,
+        }
+    }
 }
 
 impl Settings {
@@ -42,6 +53,12 @@ fn load(
     variables: Vec<(OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
     let mut flags = Flags::try_parse_from(args)?;
+    if let Some(shell) = flags.print_completions {
+        return Ok(Loaded::printing(pages::completions(shell)));
+    }
+    if flags.print_manual {
+        return Ok(Loaded::printing(pages::manual()?));
+    }
     let print_config = flags.print_config;
     let variable = variables
         .iter()
@@ -63,9 +80,10 @@ fn load(
         return Err(ConfigError::Settings(layers.unknown));
     }
     let settings = check(&layers.settings)?;
+    let printed = print_config.then(|| settings.to_toml()).transpose()?;
     Ok(Loaded {
         settings,
-        print_config,
+        print: printed.map(String::into_bytes),
         file,
     })
 }
@@ -162,7 +180,7 @@ mod tests {
         let loaded = load(["wavekvd".into()], Vec::new()).unwrap();
         let expected = Loaded {
             settings: Settings::default(),
-            print_config: false,
+            print: None,
             file: None,
         };
         assert_eq!(loaded, expected);
@@ -230,6 +248,7 @@ mod tests {
         ];
         let loaded = load_all("", &[], &args).unwrap();
         let settings = loaded.settings;
+        assert_eq!(loaded.print, Some(settings.to_toml().unwrap().into_bytes()));
         assert_eq!(
             (settings.data_dir, settings.grpc.unix_socket),
             ("/d".into(), "/s".into())
@@ -240,7 +259,6 @@ mod tests {
             (&*settings.log.level, settings.log.format),
             ("warn", LogFormat::Json)
         );
-        assert!(loaded.print_config);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod load;
 mod log;
 mod memory;
 mod notation;
+mod pages;
 mod preload;
 mod shm;
 mod storage;

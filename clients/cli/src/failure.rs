@@ -12,6 +12,12 @@ pub(crate) enum Failure {
     /// No connection, or the daemon refused.
     #[error("{0}")]
     Client(#[from] ClientError),
+    /// There is nothing of that name, and there is of names that come near.
+    #[error("{error}; did you mean {}?", either(near))]
+    Missed {
+        error: ClientError,
+        near: Vec<String>,
+    },
     /// Some of several requests were refused; their sentences were printed.
     #[error("{failed} of {asked} failed")]
     Some { failed: usize, asked: usize },
@@ -64,6 +70,7 @@ impl Failure {
             | Self::Exact(_)
             | Self::Trace(TraceError::Read(_) | TraceError::Malformed { .. }) => 2,
             Self::Client(_)
+            | Self::Missed { .. }
             | Self::Some { .. }
             | Self::Damaged { .. }
             | Self::File(_)
@@ -74,5 +81,14 @@ impl Failure {
             | Self::Timeout { .. }
             | Self::Interrupted => 1,
         }
+    }
+}
+
+/// "a, b or c".
+fn either(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} or {last}", some.join(", ")),
     }
 }

@@ -17,8 +17,10 @@ mod modes;
 mod output;
 mod plan;
 mod stopwatch;
+mod suggest;
 mod upload;
 mod verbs;
+mod watch;
 mod workload;
 
 use std::process::ExitCode;

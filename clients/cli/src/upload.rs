@@ -143,7 +143,7 @@ pub(crate) fn durability(durability: Durability) -> wire::Durability {
     }
 }
 
-fn index_kind(kind: IndexKind) -> wire::IndexKind {
+pub(crate) fn index_kind(kind: IndexKind) -> wire::IndexKind {
     match kind {
         IndexKind::Wave => wire::IndexKind::Wave,
         IndexKind::Flat => wire::IndexKind::Flat,

@@ -2,29 +2,41 @@
 
 mod bench;
 mod capacity;
+mod collections;
 mod snapshots;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use wavekv_client::{Address, Mode};
 use wavekv_trace::Dtype;
 
 pub(crate) use bench::Bench;
 pub(crate) use capacity::Capacity;
-pub(crate) use snapshots::{Restore, RmSnapshots, Snapshot, SnapshotsVerb};
+pub(crate) use collections::{
+    CollectionsVerb, Export, ExportFormat, Fork, Ls, Order, Restore, Save, Several, Show, Verify,
+};
+pub(crate) use snapshots::{RmSnapshots, SnapshotsVerb};
+pub(crate) use watch::Watch;
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Environment:
+  WAVEKV_ADDRESS  where the daemon listens, unless --address says so
+  NO_COLOR        no colours, on a terminal either
+
 Exit codes:
-  0  done
-  1  the daemon refused, its answer failed, a file cannot be written, verify found damage, or capacity's plan does not hold
+  0  done; or ended by Ctrl-C, for --watch and events --follow
+  1  the daemon refused, its answer failed, a file cannot be written, verify found damage, capacity's plan does not hold, or Ctrl-C came
+     before the end
   2  wrong usage, or a file that is no trace or no report
   3  cannot connect to the daemon, or the connection broke";
 
 /// The command line of WaveKV, a KV-cache storage daemon with a vector-database API.
 #[derive(Debug, Parser)]
-#[command(name = "wavekv", version, after_help = EXIT_CODES)]
+#[command(name = "wavekv", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Where the daemon listens: `unix:/path/to.sock`, `http://host:port`, `https://host:port`, or
     /// `shm:/path/to.shm.sock`
@@ -44,20 +56,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// List, describe and remove collections
+    /// List, describe, fork, move, save, check and remove collections
     #[command(subcommand)]
     Collections(CollectionsVerb),
-    /// Store a trace's K and V in a new collection; its layers become layers 0, 1, …
-    Ingest(Ingest),
-    /// Make a collection that begins with another's first tokens and shares them
-    Fork(Fork),
-    /// Save a collection, as it is now, to a directory of its own in the daemon's directory of snapshots
-    Snapshot(Snapshot),
-    /// Make a collection of a snapshot
-    Restore(Restore),
     /// List and remove snapshots
     #[command(subcommand)]
     Snapshots(SnapshotsVerb),
+    /// Store a trace's K and V in a new collection; its layers become layers 0, 1, …
+    Ingest(Ingest),
     /// Make an attention trace without a model: clustered keys, sinks, local bias, needles
     Generate(Generate),
     /// Replay a trace's queries against the daemon and compare each mode with exact attention in f64
@@ -66,77 +72,19 @@ pub(crate) enum Verb {
     Bench(Bench),
     /// Say how much memory and disk a context needs, and measure it on a daemon of its own; writes a page, plots and JSON
     Capacity(Box<Capacity>),
-    /// Write a collection's K and V to a file that others read, a row a token and KV head
-    Export(Export),
-    /// Read collections again and compare them with their checksums and the index with its tokens
-    Verify(Verify),
     /// Sizes of the daemon
-    Stats,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CollectionsVerb {
-    /// List collections in order of name
-    Ls(Ls),
-    /// Describe a collection: geometry, index, and the sizes of its layers
-    Show(Show),
-    /// Remove collections and all that they hold
-    Rm(Rm),
-    /// Bring K, V and codes into memory, keep them there, or have them leave
-    Place(Place),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Ls {
-    /// Of this namespace only; "*" for all
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-    /// Names that begin with this only
-    #[arg(long, default_value = "")]
-    pub(crate) prefix: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Show {
-    /// Of the collection
-    pub(crate) name: String,
-    /// That it is in
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rm {
-    /// Of the collections
-    #[arg(required = true)]
-    pub(crate) names: Vec<String>,
-    /// That they are in
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// Of the collection
-    pub(crate) name: String,
-    /// Where its K, V and codes are to be
-    #[arg(value_enum)]
-    pub(crate) placement: Placement,
-    /// That it is in
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Placement {
-    /// In memory now, until others need the room more
-    Promoted,
-    /// In memory now and not to leave, until the daemon ends
-    Pinned,
-    /// In memory as it is used
-    Unpinned,
-    /// Out of memory now
-    Demoted,
+    Stats(Watch),
+    /// Print what has a shell complete verbs, flags and their values
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual, a page a verb
+    Man {
+        /// Where the pages go; made when there is none
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -167,65 +115,6 @@ pub(crate) struct Ingest {
     /// Cluster all layers at the end, instead of leaving it to the daemon's background
     #[arg(long)]
     pub(crate) cluster: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Fork {
-    /// The collection that it begins as
-    pub(crate) source: String,
-    /// Of the fork
-    pub(crate) name: String,
-    /// That both are in
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-    /// How many of the source's tokens [default: all that every layer has]
-    #[arg(long)]
-    pub(crate) tokens: Option<u32>,
-    /// What the fork's tokens outlive [default: what the source's do]
-    #[arg(long, value_enum)]
-    pub(crate) durability: Option<Durability>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// Of the collection
-    pub(crate) name: String,
-    /// That it is in
-    #[arg(long, default_value = "default")]
-    pub(crate) namespace: String,
-    /// Of the file
-    #[arg(long, value_enum)]
-    pub(crate) format: ExportFormat,
-    /// The file to write; its user alone can read it
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// This layer only [default: all]
-    #[arg(long)]
-    pub(crate) layer: Option<u32>,
-    /// Replace a file that is there
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// An Arrow IPC file, to be mapped and read in place
-    Arrow,
-    /// A Parquet file
-    Parquet,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// Of the collection; all of them with --all
-    #[arg(required_unless_present = "all")]
-    pub(crate) name: Option<String>,
-    /// All collections of all namespaces
-    #[arg(long, conflicts_with = "name")]
-    pub(crate) all: bool,
-    /// That it is in
-    #[arg(long, default_value = "default", conflicts_with = "all")]
-    pub(crate) namespace: String,
 }
 
 #[derive(Debug, Args)]
@@ -384,10 +273,26 @@ mod tests {
             ("wavekv ingest t --name n --ttl soon", "expected number"),
             ("wavekv eval t --json --markdown", "cannot be used with"),
             ("wavekv collections rm", "<NAMES>..."),
-            ("wavekv export chat --format csv --out f", "arrow, parquet"),
-            ("wavekv export chat --format arrow", "--out <OUT>"),
-            ("wavekv verify", "<NAME>"),
-            ("wavekv verify --all chat", "cannot be used with"),
+            (
+                "wavekv collections export chat --format csv --out f",
+                "arrow, parquet",
+            ),
+            (
+                "wavekv collections export chat --format arrow",
+                "--out <OUT>",
+            ),
+            ("wavekv collections verify", "<NAME>"),
+            (
+                "wavekv collections verify --all chat",
+                "cannot be used with",
+            ),
+            ("wavekv stats --watch=0", "0.1 to 86400"),
+            (
+                "wavekv collections ls --sort size",
+                "name, model, tokens, layers, bytes",
+            ),
+            ("wavekv colections ls", "'collections'"),
+            ("wavekv stats --wach", "'--watch'"),
         ] {
             let error = refused(line);
             assert_eq!(error.exit_code(), 2);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use comfy_table::Cell;
 use serde_json::{Value, json};
 use wavekv_client::wire;
 
-use super::{size, table};
+use super::{size, table, wrong};
 
 /// All numbers of a collection.
 pub(crate) fn json(collection: &wire::CollectionDescription) -> Value {
@@ -57,6 +58,7 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
     let header = [
         "namespace",
         "name",
+        "state",
         "model",
         "index",
         "dtype",
@@ -66,12 +68,19 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
         "dim k/v",
         "K and V",
     ];
-    let mut table = table(&header, 5, false);
+    let mut table = table(&header, 6, false);
     for collection in collections {
         let geometry = collection.geometry.clone().unwrap_or_default();
-        table.add_row([
-            collection.namespace.clone(),
-            collection.name.clone(),
+        let state = match collection.refusal.as_str() {
+            "" => Cell::new("served"),
+            _ => wrong("refused"),
+        };
+        let mut row = vec![
+            Cell::new(&collection.namespace),
+            Cell::new(&collection.name),
+            state,
+        ];
+        let rest = [
             geometry.fingerprint.clone(),
             kind(collection.index.unwrap_or_default().kind()).to_owned(),
             dtype(&geometry).to_owned(),
@@ -80,7 +89,9 @@ pub(crate) fn list(collections: &[wire::CollectionDescription]) -> String {
             format!("{}/{}", geometry.q_heads, geometry.kv_heads),
             format!("{}/{}", geometry.head_dim, geometry.value_dim),
             size(payload_bytes(collection)),
-        ]);
+        ];
+        row.extend(rest.map(Cell::new));
+        table.add_row(row);
     }
     table.trim_fmt()
 }
@@ -117,7 +128,7 @@ pub(crate) fn description(collection: &wire::CollectionDescription) -> String {
         table.add_row([field.to_owned(), value]);
     }
     if !collection.refusal.is_empty() {
-        table.add_row(["not served", &collection.refusal]);
+        table.add_row([Cell::new("not served"), wrong(&collection.refusal)]);
     }
     table.trim_fmt()
 }
@@ -170,7 +181,8 @@ fn dtype(geometry: &wire::Geometry) -> &'static str {
     }
 }
 
-fn payload_bytes(collection: &wire::CollectionDescription) -> u64 {
+/// Of K and V of all layers.
+pub(crate) fn payload_bytes(collection: &wire::CollectionDescription) -> u64 {
     let geometry = collection.geometry.clone().unwrap_or_default();
     let element = match geometry.dtype() {
         wire::Dtype::Unspecified => 0,
@@ -231,6 +243,12 @@ mod tests {
             assert!(line.contains(part), "{text}");
         }
         assert_eq!(text.matches("doc-1").count(), 2);
+        let refused = wire::CollectionDescription {
+            refusal: "a file is damaged".into(),
+            ..collection()
+        };
+        assert!(list(std::slice::from_ref(&refused)).contains("refused"));
+        assert!(description(&refused).contains("a file is damaged"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) mod trace;
 pub(crate) mod verify;
 
 use bytesize::ByteSize;
-use comfy_table::{CellAlignment, LineStyle, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, presets};
 
 /// Bytes with a binary unit.
 pub(crate) fn size(bytes: u64) -> String {
@@ -65,13 +65,20 @@ pub(crate) fn table(header: &[&str], text_columns: usize, markdown: bool) -> Tab
         presets::NOTHING.header_separator(under_header)
     };
     table.load_style(style).force_no_tty();
-    table.set_header(header.to_vec());
-    for index in text_columns..header.len() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    if !markdown && console::colors_enabled() {
+        table.enforce_styling();
+    }
+    let header = header.iter().copied();
+    table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    for column in table.column_iter_mut().skip(text_columns) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Something that is not as it should be, for a table.
+pub(crate) fn wrong(what: impl ToString) -> Cell {
+    Cell::new(what).fg(Color::Red)
 }
 
 #[cfg(test)]

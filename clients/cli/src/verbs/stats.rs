@@ -2,15 +2,18 @@
 
 use wavekv_client::Client;
 
+use crate::arguments::Watch;
 use crate::failure::Failure;
-use crate::{formats, output};
+use crate::{formats, watch};
 
-pub(crate) async fn run(client: &Client, json: bool) -> Result<(), Failure> {
-    let stats = client.stats(None).await?;
-    if json {
-        output::json(&formats::stats::json(&stats));
-    } else {
-        output::text(&formats::stats::table(&stats));
-    }
-    Ok(())
+pub(crate) async fn run(client: &Client, watch: &Watch, json: bool) -> Result<(), Failure> {
+    watch::shown(watch.every, async || {
+        let stats = client.stats(None).await?;
+        Ok(if json {
+            format!("{:#}", formats::stats::json(&stats))
+        } else {
+            formats::stats::table(&stats)
+        })
+    })
+    .await
 }

@@ -1,4 +1,4 @@
-//! `wavekv export`: K and V as they are stored, in files that others read.
+//! `wavekv collections export`: K and V as they are stored, in files that others read.
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::fs;
@@ -40,6 +40,7 @@ fn stored(daemon: &Daemon, dtype: &str) -> Trace {
 fn exported(daemon: &Daemon, name: &str, format: &str, more: &[&str]) -> PathBuf {
     let file = daemon.folder().join(format!("{name}.{format}"));
     let line = [
+        "collections",
         "export",
         name,
         "--format",
@@ -205,7 +206,15 @@ fn what_is_not_exported_leaves_no_file_and_what_is_there_stays() {
     let out = daemon.folder().join("out.arrow");
     let path = out.to_str().unwrap();
     let export = |name: &str, path: &str, more: &[&str]| {
-        let line = ["export", name, "--format", "arrow", "--out", path];
+        let line = [
+            "collections",
+            "export",
+            name,
+            "--format",
+            "arrow",
+            "--out",
+            path,
+        ];
         let output = wavekv(&daemon, &[&line[..], more].concat());
         (
             output.status.code(),

@@ -26,13 +26,13 @@ fn ingest_stores_every_token_and_the_collection_can_be_shown_forked_and_removed(
     assert!(String::from_utf8_lossy(&again.stderr).contains("(AlreadyExists)"));
     let shown = wavekv(&daemon, &["collections", "show", "doc"]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("600"));
-    let forked = wavekv(&daemon, &["fork", "doc", "part", "--tokens", "250"]);
+    let fork = |line: &[&str]| wavekv(&daemon, &[&["collections", "fork"], line].concat());
+    let forked = fork(&["doc", "part", "--tokens", "250"]);
     let said = String::from_utf8_lossy(&forked.stdout).into_owned();
     assert_eq!(said, "part: the first 250 tokens of doc\n");
-    let forked = json(&wavekv(&daemon, &["fork", "doc", "all", "--json"]));
+    let forked = json(&fork(&["doc", "all", "--json"]));
     assert_eq!(forked["collection"]["length"], 600);
-    let unknown = wavekv(&daemon, &["fork", "none", "all"]);
-    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(fork(&["none", "all"]).status.code(), Some(1));
     let removed = wavekv(&daemon, &["collections", "rm", "doc", "other"]);
     assert_eq!(removed.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&removed.stdout), "removed doc\n");

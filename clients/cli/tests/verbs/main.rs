@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails its test")]
 
 mod bench;
+mod collections;
 mod daemon;
 mod eval;
 mod export;
 mod ingest;
+mod pages;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -2,15 +2,18 @@
 
 use wavekv_client::Client;
 
-use crate::arguments::Rm;
+use crate::arguments::Several;
 use crate::failure::Failure;
-use crate::upload;
 use crate::verbs::each;
+use crate::{suggest, upload};
 
-pub(crate) async fn run(client: &Client, rm: &Rm, json: bool) -> Result<(), Failure> {
+pub(crate) async fn run(client: &Client, rm: &Several, json: bool) -> Result<(), Failure> {
+    let namespace = &rm.namespace;
     each::removed(&rm.names, json, async |name| {
-        let collection = upload::collection(&rm.namespace, name);
-        client.delete(collection).await.map(drop)
+        let removed = client.delete(upload::collection(namespace, name)).await;
+        suggest::collection(client, namespace, name, removed)
+            .await
+            .map(drop)
     })
     .await
 }

@@ -4,22 +4,29 @@ use wavekv_client::Client;
 
 use crate::arguments::Show;
 use crate::failure::Failure;
-use crate::{formats, output, upload};
+use crate::{formats, suggest, watch};
 
 pub(crate) async fn run(client: &Client, show: &Show, json: bool) -> Result<(), Failure> {
-    let name = upload::collection(&show.namespace, &show.name);
-    let collection = client.get(name.clone()).await?;
-    let stats = client.stats(Some(name)).await?;
-    if json {
-        output::json(&serde_json::json!({
-            "collection": formats::collections::json(&collection),
-            "stats": formats::stats::json(&stats),
-        }));
-    } else {
-        output::text(&formats::collections::description(&collection));
-        output::text(&formats::stats::layers(&stats));
-        let residence = stats.residence.unwrap_or_default();
-        output::text(&formats::stats::residence(&residence));
-    }
-    Ok(())
+    let named = &show.collection;
+    watch::shown(show.watch.every, async || {
+        let found = client.get(named.reference()).await;
+        let found = suggest::collection(client, &named.namespace, &named.name, found).await?;
+        let stats = client.stats(Some(named.reference())).await?;
+        Ok(if json {
+            let value = serde_json::json!({
+                "collection": formats::collections::json(&found),
+                "stats": formats::stats::json(&stats),
+            });
+            format!("{value:#}")
+        } else {
+            let residence = stats.residence.unwrap_or_default();
+            [
+                formats::collections::description(&found),
+                formats::stats::layers(&stats),
+                formats::stats::residence(&residence),
+            ]
+            .join("\n")
+        })
+    })
+    .await
 }

@@ -1,15 +1,17 @@
-//! `wavekv snapshots`, and what makes a snapshot or a collection of one.
+//! `wavekv snapshots`.
 
-pub(crate) mod ls;
-pub(crate) mod restore;
-pub(crate) mod rm;
-pub(crate) mod take;
+mod ls;
+mod rm;
 
-use indicatif::ProgressBar;
-use wavekv_client::wire;
+use wavekv_client::Client;
 
-/// Draws how far a call is.
-fn draw(bar: &ProgressBar, progress: wire::Progress) {
-    bar.set_length(progress.total_bytes);
-    bar.set_position(progress.done_bytes);
+use crate::arguments::SnapshotsVerb;
+use crate::failure::Failure;
+
+/// Runs the verb that was asked for.
+pub(crate) async fn run(client: &Client, verb: SnapshotsVerb, json: bool) -> Result<(), Failure> {
+    match verb {
+        SnapshotsVerb::Ls => ls::run(client, json).await,
+        SnapshotsVerb::Rm(rm) => rm::run(client, &rm, json).await,
+    }
 }

@@ -1,16 +1,18 @@
-//! `wavekv verify`: one collection or all, with a bar for how far it is.
+//! `wavekv collections verify`: one collection or all, with a bar for how far it is.
 
 use wavekv_client::wire::verify_response::Told;
 use wavekv_client::{Client, ClientError};
 
 use crate::arguments::Verify;
 use crate::failure::Failure;
-use crate::{bar, formats, output, upload};
+use crate::{bar, formats, output, suggest, upload};
 
 pub(crate) async fn run(client: &Client, verify: &Verify, json: bool) -> Result<(), Failure> {
     let name = verify.name.as_ref();
     let one = name.map(|name| upload::collection(&verify.namespace, name));
-    let mut words = client.verify(one).await?;
+    let begun = client.verify(one).await;
+    let called = name.map_or("", String::as_str);
+    let mut words = suggest::collection(client, &verify.namespace, called, begun).await?;
     let bar = bar::of_bytes(0);
     let (mut findings, mut last) = (vec![], None);
     loop {

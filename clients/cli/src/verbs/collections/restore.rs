@@ -1,11 +1,11 @@
-//! `wavekv restore`.
+//! `wavekv collections restore`.
 
 use wavekv_client::Client;
 
 use super::draw;
 use crate::arguments::Restore;
 use crate::failure::Failure;
-use crate::{bar, formats, output, upload};
+use crate::{bar, formats, output, suggest, upload};
 
 pub(crate) async fn run(client: &Client, restore: &Restore, json: bool) -> Result<(), Failure> {
     let name = restore.name.as_ref();
@@ -19,7 +19,7 @@ pub(crate) async fn run(client: &Client, restore: &Restore, json: bool) -> Resul
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
     };
     bar.finish_and_clear();
-    let restored = restored?;
+    let restored = suggest::snapshot(client, &restore.snapshot, restored).await?;
     if json {
         let collection = formats::collections::json(&restored);
         output::json(&serde_json::json!({ "collection": collection }));

@@ -1,4 +1,4 @@
-//! `wavekv export`: a collection's K and V into one file, fetched a range of tokens at a time.
+//! `wavekv collections export`: a collection's K and V into one file, fetched a range of tokens at a time.
 //!
 //! What is stored of a position changes by a truncation alone, so that ranges fetched one after the other are of one moment
 //! but for a collection that is cut meanwhile; who cannot rule that out exports a fork. The lengths are those of the beginning.
@@ -11,7 +11,7 @@ use wavekv_client::{Client, ClientError, Code, wire};
 use crate::arguments::Export;
 use crate::failure::Failure;
 use crate::formats::export::{Table, Unnamed, Writer};
-use crate::{bar, formats, output, upload};
+use crate::{bar, formats, output, suggest, upload};
 
 /// Of K and V that are asked for at once, short of the messages that a daemon takes by default.
 const FETCH_BYTES: u64 = 16 << 20;
@@ -20,8 +20,9 @@ const FETCH_TOKENS: u64 = 65_536;
 
 pub(crate) async fn run(client: &Client, export: &Export, json: bool) -> Result<(), Failure> {
     let file = Unnamed::beside(&export.out, export.force)?;
-    let name = upload::collection(&export.namespace, &export.name);
-    let described = client.get(name).await?;
+    let named = &export.collection;
+    let described = client.get(named.reference()).await;
+    let described = suggest::collection(client, &named.namespace, &named.name, described).await?;
     if !described.refusal.is_empty() {
         let (code, message) = (Code::DataLoss, described.refusal);
         return Err(ClientError::Refused { code, message }.into());
