@@ -3,7 +3,7 @@
 //! A [`Clock`] is made once, by `main`, and given to whoever measures time: what only computes never sees one, so its
 //! results cannot depend on when it ran.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,16 @@ impl Clock {
         read()
     }
 
+    /// The machine's date, in milliseconds since 1970: for people to read, since it may be set.
+    #[expect(
+        clippy::unused_self,
+        reason = "the right to read the clock is to have been given one"
+    )]
+    pub fn unix_ms(&self) -> u64 {
+        let since = date().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Time since [`start`](Self::start).
     pub fn uptime(&self) -> Duration {
         self.now().saturating_duration_since(self.started)
@@ -35,6 +45,11 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 fn read() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+fn date() -> SystemTime {
+    SystemTime::now()
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use wavekv::config::{self, ConfigError, GrpcSettings, Loaded, Settings};
 use wavekv::engine::{self, Engine, EngineSettings};
 use wavekv::index::kinds;
 use wavekv::model::{BootEpoch, Durability, Error, IndexKind, IndexParameters, Invalid, Mode};
-use wavekv::service::{HttpSettings, ServeError, Server, ServerSettings, ShmSettings, TlsFiles};
+use wavekv::service::{
+    About, HttpSettings, ServeError, Server, ServerSettings, ShmSettings, TlsFiles,
+};
 use wavekv::telemetry::metrics::Metrics;
 use wavekv::telemetry::{self, TelemetryError};
 use wavekv_storage::store::{Store, StoreError};
@@ -63,7 +65,8 @@ fn run() -> Result<(), Failure> {
     }
     #[cfg(feature = "failpoints")]
     wavekv_storage::faults::obey()?;
-    telemetry::init(&settings.log)?;
+    let clock = Clock::start();
+    let events = telemetry::init(&settings.log, clock)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
     // RocksDB makes its files as readable as this lets it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -72,9 +75,13 @@ fn run() -> Result<(), Failure> {
     let residence = Residence::new(&budget, engine::while_the_disk_reads);
     let store = Store::open_within(&data_dir, residence, disk_budget(&settings))?;
     let epoch = BootEpoch(data_dir.boot_epoch());
-    let clock = Clock::start();
     let metrics = Metrics::start(clock).map_err(TelemetryError::from)?;
     let engine = Engine::start(engine_settings(&settings)?, epoch, clock, store)?;
+    let about = About {
+        settings: settings.to_toml()?,
+        default_settings: Settings::default().to_toml()?,
+        events,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -93,7 +100,11 @@ fn run() -> Result<(), Failure> {
         let server = Server::bind(server_settings(&settings))
             .await
             .map_err(ServeError::from)?;
-        Ok::<(), Failure>(server.serve(Arc::clone(&engine), metrics, stop).await?)
+        Ok::<(), Failure>(
+            server
+                .serve(Arc::clone(&engine), metrics, about, stop)
+                .await?,
+        )
     });
     engine.stop_snapshots();
     served?;

@@ -84,7 +84,7 @@ const OUTSIDE: [Outside; 9] = [
     },
     Outside {
         crates: &["tokio", "tokio_stream"],
-        places: &["service", "engine", "main"],
+        places: &["service", "engine", "telemetry/events", "main"],
     },
     Outside {
         crates: &["rayon"],

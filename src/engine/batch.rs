@@ -178,7 +178,7 @@ impl Engine {
         let insert = |entry: &Checked<T>| {
             let entry = entry.as_ref().map_err(Error::clone)?;
             let layer = entry.collection.layer(entry.layer)?;
-            let what = insert(layer, &entry.what)?;
+            let what = self.told_if_full(insert(layer, &entry.what))?;
             self.work.inserted(what.stored);
             self.cluster_if_due(&entry.collection, entry.layer);
             Ok(Answer {

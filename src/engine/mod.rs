@@ -16,6 +16,7 @@ pub mod health;
 mod memory;
 mod pool;
 mod recovery;
+mod refusals;
 mod registry;
 mod retention;
 mod sharing;
@@ -39,6 +40,7 @@ use self::background::Background;
 use self::pool::ComputePool;
 pub use self::pool::while_the_disk_reads;
 use self::recovery::Recovery;
+use self::refusals::Refusals;
 use self::registry::Registry;
 use self::retention::Deleted;
 use self::snapshots::Archive;
@@ -97,6 +99,7 @@ pub struct Engine {
     audits: Audits,
     archive: Archive,
     deleted: Deleted,
+    refusals: Refusals,
     verifications: Verifications,
     #[expect(dead_code, reason = "it watches while it lives")]
     memory: memory::Watcher,
@@ -131,6 +134,7 @@ impl Engine {
             audits: Audits::start(settings.audit_share, Seed(boot_epoch.0))?,
             archive: Archive::start(settings.snapshot_dir.clone().map(Snapshots::new))?,
             deleted: Deleted::default(),
+            refusals: Refusals::default(),
             verifications: Verifications::default(),
             memory: memory::Watcher::start(store.residence().clone())?,
             store,
@@ -190,7 +194,8 @@ impl Engine {
     /// # Errors
     /// `ResourceExhausted` when there is no room.
     pub fn reserve(&self, bytes: u64) -> Result<Reserved, Error> {
-        Ok(Reserved(self.budget.reserve(Bytes(bytes))?))
+        let reserved = self.budget.reserve(Bytes(bytes)).map_err(Error::from);
+        self.told_if_full(reserved).map(Reserved)
     }
 
     /// Makes an empty collection, on disk first. Call it on the compute pool.
@@ -206,14 +211,14 @@ impl Engine {
         durability: Durability,
         retention: Retention,
     ) -> Result<Arc<Collection>, Error> {
-        self.registry.check_free(&name)?;
+        self.told_if_full(self.registry.check_free(&name))?;
         let generation = self.next_generation();
         let budget = self.budget.clone();
         let stored = on_disk(durability).map(|durability| {
             let record = record::encode(&name, &geometry, &parameters, retention)?;
             let label = name.to_string();
             let stored = self.store.create(generation.0, &label, durability, record);
-            Ok::<_, Error>(stored?)
+            self.told_if_full(stored.map_err(Error::from))
         });
         let collection = Collection::new(
             name,
@@ -224,7 +229,14 @@ impl Engine {
             budget,
             stored.transpose()?,
         )?;
-        self.added(collection.retained(retention))
+        let collection = self.added(collection.retained(retention))?;
+        tracing::info!(
+            collection = %collection.name(),
+            model = collection.geometry().fingerprint,
+            kind = collection.parameters().kind.name(),
+            "collection created"
+        );
+        Ok(collection)
     }
 
     /// Makes a collection that begins with the first `length` tokens of another (all that every layer has, when none are
@@ -248,8 +260,10 @@ impl Engine {
             length,
             durability: durability.unwrap_or_else(|| source.durability()),
         };
-        let collection = self.added(source.fork(fork, &self.store)?)?;
+        let forked = self.told_if_full(source.fork(fork, &self.store))?;
+        let collection = self.added(forked)?;
         self.cluster_where_due(&collection);
+        tracing::info!(collection = %collection.name(), source = %source.name(), "collection forked");
         Ok(collection)
     }
 
@@ -294,6 +308,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::find`]; `ResourceExhausted` or `Unavailable` when the disk refuses: then it is there as it was.
     pub fn delete(
+        &self,
+        name: &CollectionName,
+        generation: Option<Generation>,
+    ) -> Result<Generation, Error> {
+        let deleted = self.remove(name, generation)?;
+        tracing::info!(collection = %name, reason = "asked", "collection deleted");
+        Ok(deleted)
+    }
+
+    fn remove(
         &self,
         name: &CollectionName,
         generation: Option<Generation>,

@@ -103,7 +103,7 @@ impl Engine {
             collection.use_at(self.clock.uptime());
             if let Some(error) = collection.refusal() {
                 refused.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, "collection not opened");
+                tracing::error!(collection = %collection.name(), %error, "collection not opened");
             }
             self.cluster_where_due(&collection);
             self.registry.put_back(collection);

@@ -47,7 +47,12 @@ impl Engine {
             if self.delete_unused(&collection) {
                 self.deleted.expired.fetch_add(1, Ordering::Relaxed);
                 let ttl = collection.retention().ttl_seconds();
-                tracing::info!(collection = %collection.name(), ttl_seconds = ttl, "expired: deleted");
+                tracing::info!(
+                    collection = %collection.name(),
+                    reason = "expired",
+                    ttl_seconds = ttl,
+                    "collection deleted"
+                );
             }
         }
     }
@@ -63,8 +68,9 @@ impl Engine {
                 self.deleted.for_room.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
                     collection = %collection.name(),
-                    missing = missing.0,
-                    "disk.budget is used up: deleted the expendable collection that was unused for longest"
+                    reason = "disk.budget is used up, and no expendable collection was unused for longer",
+                    missing_bytes = missing.0,
+                    "collection deleted"
                 );
                 return true;
             }
@@ -73,7 +79,7 @@ impl Engine {
     }
 
     fn delete_unused(&self, collection: &Collection) -> bool {
-        let deleted = self.delete(collection.name(), Some(collection.generation()));
+        let deleted = self.remove(collection.name(), Some(collection.generation()));
         deleted
             .inspect_err(|error| {
                 tracing::warn!(collection = %collection.name(), %error, "not deleted");

@@ -209,9 +209,10 @@ impl Engine {
             store: &self.store,
             segments: self.background.segment_ids(),
         };
-        let collection = self.added(restore.run(watch)?)?;
+        let restored = self.told_if_full(restore.run(watch))?;
+        let collection = self.added(restored)?;
         self.cluster_where_due(&collection);
-        tracing::info!(collection = %collection.name(), %snapshot, "restored");
+        tracing::info!(collection = %collection.name(), %snapshot, "snapshot restored");
         Ok(collection)
     }
 

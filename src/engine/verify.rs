@@ -120,7 +120,7 @@ impl Engine {
             return;
         }
         let refused = Arc::new(collection.refused(error));
-        tracing::error!(error = ?refused.refusal().map(Error::message), "collection refused from now on");
+        tracing::error!(collection = %refused.name(), %error, "collection refused from now on");
         self.registry.replace(refused);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! The only room that knows protobuf, shared memory, HTTP and status codes. What comes in is validated before the engine sees it
 //! ([`validate`]); what failed becomes a documented code and a sentence ([`status`]). It must not know how anything is
-//! computed or stored.
+//! computed or stored, nor what a setting does: the settings that it tells it is handed as text ([`About`]).
 //!
 //! Start reading at [`server`], then [`grpc`], [`shm`] and [`http`].
 
+mod about;
 mod calls;
 mod came_to;
 mod entries;
@@ -22,6 +23,7 @@ pub mod status;
 pub mod validate;
 mod wire;
 
+pub use about::About;
 pub use http::HttpSettings;
 pub use listen::{ListenError, TlsFiles};
 pub use server::{ServeError, Server, ServerSettings};

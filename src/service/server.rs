@@ -18,6 +18,7 @@ use wavekv_proto::v1::collections_service_server::CollectionsServiceServer;
 use wavekv_proto::v1::data_service_server::DataServiceServer;
 
 use crate::engine::Engine;
+use crate::service::about::About;
 use crate::service::calls::Calls;
 use crate::service::grpc::{Admin, Collections, DataPlane};
 use crate::service::health::{Health, Phase};
@@ -128,6 +129,7 @@ impl Server {
         mut self,
         engine: Arc<Engine>,
         metrics: Arc<Metrics>,
+        about: About,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let (reporter, reporting) = tonic_health::server::health_reporter();
@@ -139,9 +141,15 @@ impl Server {
             self.settings.max_message_bytes,
             self.settings.shutdown_grace,
         );
-        let routes = routes(&health, most, &calls, &readiness)?.add_service(reporting);
-        set_not_serving(&reporter).await;
         let (stopping, stopped) = watch::channel(false);
+        let admin = Admin {
+            engine: Arc::clone(&engine),
+            about: Arc::new(about),
+            stopped: stopped.clone(),
+            health: health.clone(),
+        };
+        let routes = routes(admin, most, &calls, &readiness)?.add_service(reporting);
+        set_not_serving(&reporter).await;
         let (ending, over) = watch::channel(false);
         // Who watches over the daemon is answered until the last call is.
         let mut watched = JoinSet::new();
@@ -150,21 +158,7 @@ impl Server {
             watched.spawn(door.serve(health, metrics, told(over)));
         }
         let (mut listening, file) = self.listen(routes, &engine, &calls, readiness, stopped);
-        let opening = async {
-            if let Err(error) = engine.compute(Engine::open_collections).await {
-                tracing::error!(%error, "collections were not all opened");
-            }
-            ready.send_replace(true);
-            phase.send_if_modified(|phase| {
-                let is_opening = *phase == Phase::Opening;
-                if is_opening {
-                    *phase = Phase::Serving;
-                }
-                is_opening
-            });
-            set_serving(&reporter).await;
-            tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
-        };
+        let opening = open(&engine, &ready, &phase, &reporter);
         let expiring = Arc::clone(&engine).delete_expired_from_now_on();
         tokio::pin!(stop, opening, expiring);
         let mut opened = false;
@@ -261,6 +255,28 @@ async fn drain(
     Ok(())
 }
 
+/// Opens the collections, and says to all who wait for that that the daemon is ready.
+async fn open(
+    engine: &Arc<Engine>,
+    ready: &watch::Sender<bool>,
+    phase: &watch::Sender<Phase>,
+    health: &HealthReporter,
+) {
+    if let Err(error) = engine.compute(Engine::open_collections).await {
+        tracing::error!(%error, "collections were not all opened");
+    }
+    ready.send_replace(true);
+    phase.send_if_modified(|phase| {
+        let is_opening = *phase == Phase::Opening;
+        if is_opening {
+            *phase = Phase::Serving;
+        }
+        is_opening
+    });
+    set_serving(health).await;
+    tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
+}
+
 type Ended = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
 
 fn ended(listener: Option<Ended>) -> Result<(), ServeError> {
@@ -281,19 +297,19 @@ fn transport() -> Transport {
 /// The services. Calls of the contract are counted; those of health and reflection, which a client may hold for as long
 /// as it lives, are not.
 fn routes(
-    health: &Health,
+    admin: Admin,
     most: usize,
     calls: &Calls,
     readiness: &Readiness,
 ) -> Result<Routes, ServeError> {
-    let engine = health.engine();
+    let engine = &admin.engine;
     let collections = CollectionsServiceServer::new(Collections(Arc::clone(engine)));
     let data = DataServiceServer::new(DataPlane {
         engine: Arc::clone(engine),
         max_message_bytes: most,
         metrics: Arc::clone(calls.metrics()),
     });
-    let admin = AdminServiceServer::new(Admin::new(health.clone()));
+    let admin = AdminServiceServer::new(admin);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wavekv_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -11,6 +11,7 @@ use crate::model::{
     Generation, Geometry, IndexKind, IndexParameters, Invalid, KvHead, LayerKind, Mode, NewTokens,
     SegmentId, TokenRange, limits,
 };
+use crate::telemetry::events::EventLevel;
 
 /// Entries of a page when the request does not say.
 const PAGE_SIZE: u32 = 100;
@@ -162,6 +163,23 @@ pub fn chosen_durability(given: i32) -> Result<Option<Durability>, Invalid> {
             "durability",
             given,
             "0 (unspecified), 1 (none), 2 (process) or 3 (power)",
+        )),
+    }
+}
+
+/// How much an event must matter.
+///
+/// # Errors
+/// [`Invalid`] when there is no such level.
+pub fn event_level(given: i32) -> Result<EventLevel, Invalid> {
+    match v1::EventLevel::try_from(given) {
+        Ok(v1::EventLevel::Unspecified | v1::EventLevel::Info) => Ok(EventLevel::Info),
+        Ok(v1::EventLevel::Warn) => Ok(EventLevel::Warn),
+        Ok(v1::EventLevel::Error) => Ok(EventLevel::Error),
+        Err(_) => Err(Invalid::new(
+            "min_level",
+            given,
+            "0 (unspecified), 1 (info), 2 (warn) or 3 (error)",
         )),
     }
 }

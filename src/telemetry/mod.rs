@@ -1,18 +1,24 @@
-//! Telemetry: what the daemon says about itself: its log and its metrics.
+//! Telemetry: what the daemon says about itself: its log, the events of it that are kept, and its metrics.
 //!
 //! Every room logs through `tracing`; this one decides where that goes: to standard error, as text or as one JSON
-//! object a line. Metrics are declared in [`metrics`]; `grafana/` has a dashboard of them.
+//! object a line, and to those who ask what happened ([`events`]). Metrics are declared in [`metrics`]; `grafana/` has a dashboard
+//! of them.
 //!
-//! Must not know: any room but `config` and `clock`. Start at [`init`], then [`metrics`].
+//! Must not know: any room but `config` and `clock`. Start at [`init`], then [`events`] and [`metrics`].
 
+pub mod events;
 pub mod metrics;
 
 use std::io::{IsTerminal as _, stderr};
 
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
-use tracing_subscriber::fmt::SubscriberBuilder;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub use self::events::EventLog;
+use crate::clock::Clock;
 use crate::config::{LogFormat, LogSettings};
 
 /// Why the log could not be set up.
@@ -48,21 +54,25 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sends the log of this process to standard error, from now on.
+/// Sends the log of this process to standard error, from now on, and keeps its events.
 ///
 /// # Errors
 /// [`TelemetryError`], when `log.level` is no filter or the process has a log already.
-pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
+pub fn init(settings: &LogSettings, clock: Clock) -> Result<EventLog, TelemetryError> {
     let filter = filter(&settings.level)?;
-    let log = SubscriberBuilder::default()
-        .with_env_filter(filter)
+    let events = EventLog::new(clock);
+    let log = layer()
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr);
-    match settings.format {
-        LogFormat::Text => log.finish().try_init()?,
-        LogFormat::Json => log.json().finish().try_init()?,
-    }
-    Ok(())
+    let log = match settings.format {
+        LogFormat::Text => log.with_filter(filter).boxed(),
+        LogFormat::Json => log.json().with_filter(filter).boxed(),
+    };
+    let both = tracing_subscriber::registry()
+        .with(log)
+        .with(events.layer());
+    both.try_init()?;
+    Ok(events)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {

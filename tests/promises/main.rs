@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod about;
 mod accuracy;
 mod audit;
 mod backpressure;

@@ -142,6 +142,34 @@ impl Client {
             runtime: Arc::clone(&self.runtime),
         })
     }
+
+    /// As [`crate::Client::events`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn events(&self, request: wire::EventsRequest) -> Result<Events, ClientError> {
+        let inner = self.runtime.block_on(self.inner.events(request))?;
+        Ok(Events {
+            inner,
+            runtime: Arc::clone(&self.runtime),
+        })
+    }
+}
+
+/// What happens in the daemon, one after the other. The call ends with this.
+#[derive(Debug)]
+pub struct Events {
+    inner: crate::Events,
+    /// Dropped after the stream.
+    runtime: Arc<Runtime>,
+}
+
+impl Iterator for Events {
+    type Item = Result<wire::EventsResponse, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.runtime.block_on(self.inner.next()).transpose()
+    }
 }
 
 /// A verification in progress: what it tells, one after the other. It ends with this.
@@ -185,6 +213,7 @@ waiting! {
     fork(request: wire::ForkRequest) -> wire::CollectionDescription;
     health() -> wire::HealthResponse;
     stats(collection: Option<wire::CollectionRef>) -> wire::StatsResponse;
+    config() -> wire::ConfigResponse;
     place(collection: wire::CollectionRef, placement: wire::Placement) -> wire::PlaceResponse;
     list_snapshots() -> Vec<wire::SnapshotDescription>;
     delete_snapshot(snapshot: &str) -> wire::DeleteSnapshotResponse;

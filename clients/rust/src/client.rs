@@ -136,6 +136,15 @@ impl Client {
         self.answered(self.admin.clone().stats(request)).await
     }
 
+    /// The settings that hold in the daemon, and those of one that nothing is set of.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`].
+    pub async fn config(&self) -> Result<wire::ConfigResponse, ClientError> {
+        let request = self.request(wire::ConfigRequest {});
+        self.answered(self.admin.clone().config(request)).await
+    }
+
     /// Says where the K, V and codes of a collection are to be; what is pinned is so until the daemon ends.
     ///
     /// # Errors

@@ -3,22 +3,25 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
-    AuditStats, AuditedHead, ClusteringStats, CollectionRef, DeleteSnapshotRequest,
-    DeleteSnapshotResponse, DiskStats, HealthRequest, HealthResponse, LayerStats,
-    ListSnapshotsRequest, ListSnapshotsResponse, MemoryStats, PlaceRequest, PlaceResponse,
-    RestoreRequest, RestoreResponse, SnapshotRequest, SnapshotResponse, StatsRequest,
-    StatsResponse, VerifyRequest, VerifyResponse,
+    AuditStats, AuditedHead, ClusteringStats, CollectionRef, ConfigRequest, ConfigResponse,
+    DeleteSnapshotRequest, DeleteSnapshotResponse, DiskStats, EventsRequest, EventsResponse,
+    HealthRequest, HealthResponse, LayerStats, ListSnapshotsRequest, ListSnapshotsResponse,
+    MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest, RestoreResponse, SnapshotRequest,
+    SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
 };
 
 use crate::collection::LayerSize;
 use crate::engine::sizes::EngineSize;
 use crate::engine::{Engine, sizes};
 use crate::model::Error;
+use crate::service::about::About;
+use crate::service::grpc::events;
 use crate::service::grpc::snapshots::{self, Answers};
 use crate::service::health::{self, Health};
 use crate::service::status::status;
@@ -27,17 +30,14 @@ use crate::service::{validate, wire};
 /// The service over an engine.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    engine: Arc<Engine>,
-    health: Health,
-}
-
-impl Admin {
-    pub(in crate::service) fn new(health: Health) -> Self {
-        Self {
-            engine: Arc::clone(health.engine()),
-            health,
-        }
-    }
+    /// Of the collections.
+    pub(in crate::service) engine: Arc<Engine>,
+    /// What the engine does not know.
+    pub(in crate::service) about: Arc<About>,
+    /// Whether the daemon is told to stop.
+    pub(in crate::service) stopped: watch::Receiver<bool>,
+    /// Whether the daemon is well.
+    pub(in crate::service) health: Health,
 }
 
 #[tonic::async_trait]
@@ -131,6 +131,26 @@ impl AdminService for Admin {
         request: Request<DeleteSnapshotRequest>,
     ) -> Result<Response<DeleteSnapshotResponse>, Status> {
         answer(snapshots::delete(&self.engine, request.get_ref()).await)
+    }
+
+    async fn config(&self, _: Request<ConfigRequest>) -> Result<Response<ConfigResponse>, Status> {
+        Ok(Response::new(ConfigResponse {
+            boot_epoch: self.engine.boot_epoch().0,
+            toml: self.about.settings.clone(),
+            default_toml: self.about.default_settings.clone(),
+        }))
+    }
+
+    type EventsStream = Answers<EventsResponse>;
+
+    async fn events(
+        &self,
+        request: Request<EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        let boot_epoch = self.engine.boot_epoch();
+        let log = self.about.events.clone();
+        let told = events::told(log, boot_epoch, self.stopped.clone(), request.get_ref());
+        answer(told)
     }
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod collections;
 mod data_plane;
+mod events;
 mod snapshots;
 
 pub use self::admin::Admin;

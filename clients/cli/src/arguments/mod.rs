@@ -3,6 +3,7 @@
 mod bench;
 mod capacity;
 mod collections;
+mod daemon;
 mod snapshots;
 mod watch;
 
@@ -19,6 +20,7 @@ pub(crate) use capacity::Capacity;
 pub(crate) use collections::{
     CollectionsVerb, Export, ExportFormat, Fork, Ls, Order, Restore, Save, Several, Show, Verify,
 };
+pub(crate) use daemon::{Config, EventLevel, Events};
 pub(crate) use snapshots::{RmSnapshots, SnapshotsVerb};
 pub(crate) use watch::Watch;
 
@@ -74,6 +76,10 @@ pub(crate) enum Verb {
     Capacity(Box<Capacity>),
     /// Sizes of the daemon
     Stats(Watch),
+    /// What happened in the daemon, the oldest first; with --json an object a line
+    Events(Events),
+    /// The settings that hold in the daemon
+    Config(Config),
     /// Print what has a shell complete verbs, flags and their values
     Completions {
         /// The shell

@@ -4,8 +4,10 @@ mod bench;
 mod capacity;
 mod collections;
 mod completions;
+mod config;
 mod each;
 pub(crate) mod eval;
+mod events;
 mod generate;
 mod ingest;
 mod man;
@@ -33,6 +35,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Capacity(capacity) => capacity::run(&capacity, json).await,
         Verb::Collections(verb) => collections::run(&connected().await?, verb, json).await,
         Verb::Snapshots(verb) => snapshots::run(&connected().await?, verb, json).await,
+        Verb::Events(events) => events::run(&connected().await?, &events, json).await,
+        Verb::Config(config) => config::run(&connected().await?, &config, json).await,
         Verb::Completions { shell } => {
             completions::run(shell);
             Ok(())

@@ -423,6 +423,40 @@ impl AdminService for State {
         Err(Status::unimplemented("place"))
     }
 
+    async fn config(&self, _: Request<wire::ConfigRequest>) -> Answer<wire::ConfigResponse> {
+        Ok(Response::new(wire::ConfigResponse {
+            boot_epoch: 1,
+            toml: "a = 1\n[t]\nb = 2\nc = 4\n".into(),
+            default_toml: "a = 1\n[t]\nb = 2\nc = 3\n".into(),
+        }))
+    }
+
+    type EventsStream =
+        tokio_stream::Iter<std::vec::IntoIter<Result<wire::EventsResponse, Status>>>;
+
+    async fn events(&self, request: Request<wire::EventsRequest>) -> Answer<Self::EventsStream> {
+        use wire::events_response::Told;
+        let request = request.into_inner();
+        let events = (1..=3).map(|sequence| wire::Event {
+            sequence,
+            level: sequence as i32,
+            target: "wavekv::engine".into(),
+            message: format!("event {sequence}"),
+            ..Default::default()
+        });
+        let wanted = events.filter(|event| {
+            event.sequence > request.after_sequence && event.level >= request.min_level
+        });
+        let told = [Told::Lost(5)].into_iter().chain(wanted.map(Told::Event));
+        let told = told.map(|told| {
+            Ok(wire::EventsResponse {
+                boot_epoch: 1,
+                told: Some(told),
+            })
+        });
+        Ok(Response::new(tokio_stream::iter(told.collect::<Vec<_>>())))
+    }
+
     type VerifyStream = tokio_stream::Empty<Result<wire::VerifyResponse, Status>>;
 
     async fn verify(&self, _: Request<wire::VerifyRequest>) -> Answer<Self::VerifyStream> {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a step that fails fails its test")]
 
+mod about;
 mod bench;
 mod collections;
 mod daemon;
