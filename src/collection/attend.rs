@@ -17,6 +17,7 @@ use crate::collection::audited::Audited;
 use crate::collection::gather::Gathered;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
+use crate::collection::used::Used;
 use crate::index::audit::Seed;
 use crate::index::middle::{Middle, Price};
 use crate::index::segment::{HeadCodes, Payload};
@@ -40,6 +41,8 @@ pub struct Attend {
     factors: Vec<f32>,
     /// Of the layer.
     audited: Arc<Audited>,
+    /// Of the layer.
+    used: Arc<Used>,
     /// Where the error is measured: what is drawn for it.
     audit: Option<Seed>,
 }
@@ -78,6 +81,7 @@ impl Layer {
             visible,
             factors: self.audited.factors(),
             audited: Arc::clone(&self.audited),
+            used: Arc::clone(&self.used),
             audit: None,
         })
     }
@@ -165,6 +169,13 @@ impl Attend {
         let audits: Vec<Audit> = heads.iter().filter_map(|head| head.report.audit).collect();
         if audits.len() == heads.len() && !self.is_exact() {
             self.audited.learn(&audits, self.query.mode, &self.factors);
+        }
+    }
+
+    /// Has the layer note what an answer that is given read of all heads, in order.
+    pub fn note(&self, heads: &[HeadAnswer]) {
+        if !self.is_exact() {
+            self.used.note(heads.iter().map(|head| &head.report));
         }
     }
 

@@ -12,6 +12,7 @@ use wavekv_storage::store::StoredLayer;
 use crate::collection::Fixed;
 use crate::collection::audited::{AuditSize, Audited};
 use crate::collection::steady::Steady;
+use crate::collection::used::{HeadUse, Used};
 use crate::index::{Layout, Segment};
 use crate::model::{Geometry, LayerKind, SegmentId, TokenRange};
 
@@ -26,6 +27,7 @@ pub struct Layer {
     writer: Mutex<()>,
     state: RwLock<Snapshot>,
     pub(super) audited: Arc<Audited>,
+    pub(super) used: Arc<Used>,
 }
 
 /// A layer at one moment; it never changes.
@@ -94,6 +96,7 @@ impl Layer {
             writer: Mutex::new(()),
             state: RwLock::new(state),
             audited: Arc::default(),
+            used: Arc::default(),
         }
     }
 
@@ -115,6 +118,11 @@ impl Layer {
     /// What audits found so far.
     pub fn audits(&self) -> AuditSize {
         self.audited.size()
+    }
+
+    /// What queries read of every KV head so far; none before the first that need not read everything.
+    pub fn used(&self) -> Vec<HeadUse> {
+        self.used.heads()
     }
 
     /// The layer now.
@@ -182,6 +190,11 @@ impl Snapshot {
             .into_iter()
             .filter(|range| !range.is_empty())
             .collect()
+    }
+
+    /// Bytes of the tokens that no segment has, with the unused room of the last block.
+    pub fn steady_bytes(&self) -> u64 {
+        self.steady.payload_bytes()
     }
 
     /// What it is made of: where each block and segment is, which is the same for all layers that have it, and its bytes.

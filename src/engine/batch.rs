@@ -355,6 +355,7 @@ fn attend_heads(entries: &[Result<Answer<Attend>, Error>]) -> Answers<Attended> 
         let heads = side_by_side(attend.heads().collect(), |head| attend.head(head));
         let heads = heads.into_iter().collect::<Result<Vec<_>, _>>()?;
         attend.learn(&heads);
+        attend.note(&heads);
         let what = attend.assemble(&heads);
         Ok(Answer {
             collection: Arc::clone(collection),

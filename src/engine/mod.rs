@@ -12,6 +12,7 @@ mod audits;
 pub mod background;
 mod backpressure;
 pub mod batch;
+pub mod describe;
 pub mod health;
 mod memory;
 mod pool;

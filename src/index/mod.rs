@@ -15,6 +15,7 @@ pub mod audit;
 pub mod build;
 pub mod error_estimate;
 pub mod estimate;
+mod histogram;
 pub mod kinds;
 mod ladder;
 pub mod layout;
@@ -26,6 +27,7 @@ pub mod survey;
 pub mod verify;
 pub mod zones;
 
+pub use histogram::Histogram;
 pub use layout::Layout;
 pub use segment::{HeadIndex, Segment};
 pub use survey::{HeadQuery, Survey};

@@ -202,9 +202,13 @@ impl Segment {
 
     /// Bytes of everything else.
     pub fn meta_bytes(&self) -> u64 {
+        self.columns.size().0 - self.payload_bytes() - self.code_bytes() + self.search_bytes()
+    }
+
+    /// Bytes of what searches its keys, which no column has.
+    pub fn search_bytes(&self) -> u64 {
         let searches = self.searches.as_ref();
-        let searches = searches.map_or(0, |searches| searches.reservation.size().0);
-        self.columns.size().0 - self.payload_bytes() - self.code_bytes() + searches
+        searches.map_or(0, |searches| searches.reservation.size().0)
     }
 
     /// What searches a head; `None` where it has clusters.

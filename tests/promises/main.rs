@@ -16,6 +16,7 @@ mod backpressure;
 mod bad_input;
 mod concurrency;
 mod corruption;
+mod described;
 mod disk;
 mod durability;
 mod exactness;

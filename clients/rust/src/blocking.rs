@@ -214,6 +214,7 @@ waiting! {
     health() -> wire::HealthResponse;
     stats(collection: Option<wire::CollectionRef>) -> wire::StatsResponse;
     config() -> wire::ConfigResponse;
+    describe(collection: wire::CollectionRef) -> wire::DescribeResponse;
     place(collection: wire::CollectionRef, placement: wire::Placement) -> wire::PlaceResponse;
     list_snapshots() -> Vec<wire::SnapshotDescription>;
     delete_snapshot(snapshot: &str) -> wire::DeleteSnapshotResponse;

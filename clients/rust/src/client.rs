@@ -136,6 +136,20 @@ impl Client {
         self.answered(self.admin.clone().stats(request)).await
     }
 
+    /// What a collection is made of, and how its queries find it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `NotFound`.
+    pub async fn describe(
+        &self,
+        collection: wire::CollectionRef,
+    ) -> Result<wire::DescribeResponse, ClientError> {
+        let request = self.request(wire::DescribeRequest {
+            collection: Some(collection),
+        });
+        self.answered(self.admin.clone().describe(request)).await
+    }
+
     /// The settings that hold in the daemon, and those of one that nothing is set of.
     ///
     /// # Errors

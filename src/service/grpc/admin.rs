@@ -10,10 +10,11 @@ use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
     AuditStats, AuditedHead, ClusteringStats, CollectionRef, ConfigRequest, ConfigResponse,
-    DeleteSnapshotRequest, DeleteSnapshotResponse, DiskStats, EventsRequest, EventsResponse,
-    HealthRequest, HealthResponse, LayerStats, ListSnapshotsRequest, ListSnapshotsResponse,
-    MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest, RestoreResponse, SnapshotRequest,
-    SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
+    DeleteSnapshotRequest, DeleteSnapshotResponse, DescribeRequest, DescribeResponse, DiskStats,
+    EventsRequest, EventsResponse, HealthRequest, HealthResponse, LayerStats, ListSnapshotsRequest,
+    ListSnapshotsResponse, MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest,
+    RestoreResponse, SnapshotRequest, SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest,
+    VerifyResponse,
 };
 
 use crate::collection::LayerSize;
@@ -21,8 +22,8 @@ use crate::engine::sizes::EngineSize;
 use crate::engine::{Engine, sizes};
 use crate::model::Error;
 use crate::service::about::About;
-use crate::service::grpc::events;
 use crate::service::grpc::snapshots::{self, Answers};
+use crate::service::grpc::{describe, events};
 use crate::service::health::{self, Health};
 use crate::service::status::status;
 use crate::service::{validate, wire};
@@ -139,6 +140,17 @@ impl AdminService for Admin {
             toml: self.about.settings.clone(),
             default_toml: self.about.default_settings.clone(),
         }))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<DescribeRequest>,
+    ) -> Result<Response<DescribeResponse>, Status> {
+        let request = request.into_inner();
+        let described = self
+            .engine
+            .compute(move |engine| describe::describe(engine, &request));
+        answer(described.await.and_then(|described| described))
     }
 
     type EventsStream = Answers<EventsResponse>;

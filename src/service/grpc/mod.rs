@@ -3,6 +3,7 @@
 mod admin;
 mod collections;
 mod data_plane;
+mod describe;
 mod events;
 mod snapshots;
 

@@ -12,7 +12,7 @@ use crate::upload;
 pub(crate) enum CollectionsVerb {
     /// List collections
     Ls(Ls),
-    /// Describe a collection: geometry, index, and the sizes of its layers
+    /// Explain a collection: geometry, index, layers, tiers, clusters, the heads that are read most and least, who shares it
     Show(Show),
     /// Remove collections and all that they hold
     Rm(Several),

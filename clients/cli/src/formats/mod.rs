@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod capacity;
 pub(crate) mod collections;
+pub(crate) mod describe;
 pub(crate) mod eval;
 pub(crate) mod events;
 pub(crate) mod export;

@@ -423,6 +423,23 @@ impl AdminService for State {
         Err(Status::unimplemented("place"))
     }
 
+    async fn describe(
+        &self,
+        request: Request<wire::DescribeRequest>,
+    ) -> Answer<wire::DescribeResponse> {
+        let layers = self.with(request.get_ref().collection.as_ref(), |collection| {
+            Ok(collection.layers.len() as u32)
+        })?;
+        let layers = (0..layers).map(|layer| wire::LayerDescription {
+            layer,
+            ..Default::default()
+        });
+        Ok(Response::new(wire::DescribeResponse {
+            layers: layers.collect(),
+            ..Default::default()
+        }))
+    }
+
     async fn config(&self, _: Request<wire::ConfigRequest>) -> Answer<wire::ConfigResponse> {
         Ok(Response::new(wire::ConfigResponse {
             boot_epoch: 1,

@@ -25,7 +25,13 @@ fn ingest_stores_every_token_and_the_collection_can_be_shown_forked_and_removed(
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("(AlreadyExists)"));
     let shown = wavekv(&daemon, &["collections", "show", "doc"]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("600"));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.contains("600") && shown.contains("shares nothing"),
+        "{shown}"
+    );
+    let shown = json(&wavekv(&daemon, &["collections", "show", "doc", "--json"]));
+    assert_eq!(shown["described"]["layers"].as_array().unwrap().len(), 2);
     let fork = |line: &[&str]| wavekv(&daemon, &[&["collections", "fork"], line].concat());
     let forked = fork(&["doc", "part", "--tokens", "250"]);
     let said = String::from_utf8_lossy(&forked.stdout).into_owned();

@@ -12,10 +12,12 @@ pub(crate) async fn run(client: &Client, show: &Show, json: bool) -> Result<(), 
         let found = client.get(named.reference()).await;
         let found = suggest::collection(client, &named.namespace, &named.name, found).await?;
         let stats = client.stats(Some(named.reference())).await?;
+        let described = client.describe(named.reference()).await?;
         Ok(if json {
             let value = serde_json::json!({
                 "collection": formats::collections::json(&found),
                 "stats": formats::stats::json(&stats),
+                "described": formats::describe::json(&described),
             });
             format!("{value:#}")
         } else {
@@ -24,8 +26,9 @@ pub(crate) async fn run(client: &Client, show: &Show, json: bool) -> Result<(), 
                 formats::collections::description(&found),
                 formats::stats::layers(&stats),
                 formats::stats::residence(&residence),
+                formats::describe::text(&described),
             ]
-            .join("\n")
+            .join("\n\n")
         })
     })
     .await
