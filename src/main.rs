@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use wavekv::clock::Clock;
 use wavekv::config::{self, ConfigError, GrpcSettings, Loaded, Settings};
@@ -96,13 +97,15 @@ fn run() -> Result<(), Failure> {
                 _ = terminate.recv() => tracing::info!("SIGTERM"),
                 _ = interrupt.recv() => tracing::info!("SIGINT"),
             }
+            tell_service_manager(&NotifyState::Stopping);
         };
+        let ready = || tell_service_manager(&NotifyState::Ready);
         let server = Server::bind(server_settings(&settings))
             .await
             .map_err(ServeError::from)?;
         Ok::<(), Failure>(
             server
-                .serve(Arc::clone(&engine), metrics, about, stop)
+                .serve(Arc::clone(&engine), metrics, about, ready, stop)
                 .await?,
         )
     });
@@ -110,6 +113,14 @@ fn run() -> Result<(), Failure> {
     served?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells the service manager that has started the daemon, if one has that wants to know. Where it listens is told by it in
+/// `NOTIFY_SOCKET`, which is no setting; the library reads it.
+fn tell_service_manager(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
 }
 
 fn disk_budget(settings: &Settings) -> Bytes {

@@ -64,7 +64,7 @@ struct Outside {
     places: &'static [&'static str],
 }
 
-const OUTSIDE: [Outside; 9] = [
+const OUTSIDE: [Outside; 10] = [
     Outside {
         crates: &[
             "wavekv_proto",
@@ -129,6 +129,10 @@ const OUTSIDE: [Outside; 9] = [
     Outside {
         crates: &["rustix"],
         places: &["service", "engine/background", "main"],
+    },
+    Outside {
+        crates: &["sd_notify"],
+        places: &["main"],
     },
 ];
 

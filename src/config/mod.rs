@@ -11,6 +11,9 @@
 //! | environment | `WAVEKV_GRPC__LISTEN=…` |
 //! | flags | `--set grpc.listen=…`; the usual ones have their own, as `--listen …` |
 //!
+//! No setting is a secret: whoever may ask the daemon is told all of them (`wavekv config`). Of a secret, a setting has the path
+//! of its file.
+//!
 //! Must not know: what the settings do. Only this room reads the environment and the file; the other rooms are given
 //! values.
 //!

@@ -121,7 +121,7 @@ impl Server {
         })
     }
 
-    /// Serves until `stop` completes, then lets the calls in progress finish.
+    /// Serves until `stop` completes, then lets the calls in progress finish. When the collections are open, it says so by `on_ready`.
     ///
     /// # Errors
     /// [`ServeError`] when a listener breaks.
@@ -130,6 +130,7 @@ impl Server {
         engine: Arc<Engine>,
         metrics: Arc<Metrics>,
         about: About,
+        on_ready: impl FnOnce(),
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let (reporter, reporting) = tonic_health::server::health_reporter();
@@ -158,7 +159,7 @@ impl Server {
             watched.spawn(door.serve(health, metrics, told(over)));
         }
         let (mut listening, file) = self.listen(routes, &engine, &calls, readiness, stopped);
-        let opening = open(&engine, &ready, &phase, &reporter);
+        let opening = open(&engine, &ready, &phase, &reporter, on_ready);
         let expiring = Arc::clone(&engine).delete_expired_from_now_on();
         tokio::pin!(stop, opening, expiring);
         let mut opened = false;
@@ -261,6 +262,7 @@ async fn open(
     ready: &watch::Sender<bool>,
     phase: &watch::Sender<Phase>,
     health: &HealthReporter,
+    on_ready: impl FnOnce(),
 ) {
     if let Err(error) = engine.compute(Engine::open_collections).await {
         tracing::error!(%error, "collections were not all opened");
@@ -275,6 +277,7 @@ async fn open(
     });
     set_serving(health).await;
     tracing::info!(boot_epoch = %engine.boot_epoch(), "ready");
+    on_ready();
 }
 
 type Ended = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;

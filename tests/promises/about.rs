@@ -1,8 +1,11 @@
-//! What the daemon tells an operator of itself: the settings that hold, and what happened.
+//! What the daemon tells an operator of itself: the settings that hold, what happened, and, to a service manager, that it is
+//! ready and that it stops.
 
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use wavekv_client::Code::{InvalidArgument, ResourceExhausted};
 use wavekv_client::wire::events_response::Told;
 use wavekv_client::{Client, Events, wire};
@@ -199,4 +202,38 @@ async fn a_refusal_for_want_of_room_is_an_event_and_a_burst_of_them_is_one() {
             .iter()
             .any(|field| field.value.contains("disk.budget"))
     );
+}
+
+#[tokio::test]
+async fn a_service_manager_is_told_of_readiness_and_of_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(A_MINUTE)).unwrap();
+    let data_dir = folder.path().join("data");
+    let mut daemon = command()
+        .arg("--data-dir")
+        .arg(&data_dir)
+        .args(["--listen", ""])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = || {
+        let mut word = [0; 256];
+        let bytes = socket.recv(&mut word).unwrap();
+        String::from_utf8_lossy(&word[..bytes]).trim().to_owned()
+    };
+    assert_eq!(told(), "READY=1");
+    let address = wavekv_client::Address::Unix(data_dir.join("wavekvd.sock"));
+    let client = Client::connect(&address).await.unwrap();
+    client.stats(None).await.unwrap();
+    drop(client);
+    kill_process(
+        Pid::from_raw(daemon.id().cast_signed()).unwrap(),
+        Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(told(), "STOPPING=1");
+    assert!(daemon.wait().unwrap().success());
 }

@@ -29,6 +29,7 @@ mod kinds;
 mod lifecycle;
 mod merging;
 mod metrics;
+mod packaging;
 mod reported;
 mod residence;
 mod same_collection;
