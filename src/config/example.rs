@@ -45,15 +45,7 @@ fn generate() -> String {
 
 #[test]
 fn the_example_is_what_the_settings_say() {
-    let generated = generate();
-    if std::env::var_os("UPDATE").is_some() {
-        fs_err::write(PATH, &generated).unwrap();
-    }
-    let committed = fs_err::read_to_string(PATH).unwrap();
-    assert!(
-        committed == generated,
-        "{PATH} is not up to date: run this test with UPDATE=1"
-    );
+    super::golden::assert_is(PATH, &generate());
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod error;
 #[cfg(test)]
 mod example;
 mod flags;
+#[cfg(test)]
+pub(crate) mod golden;
 mod grpc;
 mod http;
 mod index;

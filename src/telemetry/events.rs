@@ -1,6 +1,6 @@
 //! Events: what the log has of levels info and above, kept for those who ask what happened.
 //!
-//! The last [`KEPT`] are in a ring, which is the only place that has them: who follows reads on from the last that it has read, and
+//! The last `KEPT` are in a ring, which is the only place that has them: who follows reads on from the last that it has read, and
 //! whoever is too slow for that finds a gap in the numbers. So nobody is waited for, and a follower costs no memory.
 
 use std::collections::VecDeque;

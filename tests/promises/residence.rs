@@ -14,7 +14,8 @@ const BUDGET: u64 = 48 * MIB;
 const SLACK: u64 = 8 * MIB;
 /// A KiB a token: four times the budget.
 const TOKENS: usize = 192 << 10;
-const SMALL: &str = "memory.budget=16MiB";
+/// Half of it is for what a daemon has beside what it counts.
+const SMALL: &str = "memory.budget=24MiB";
 /// Of one insert, and of a segment.
 const PIECE: usize = 4096;
 /// What there is of different tokens; they come again and again.

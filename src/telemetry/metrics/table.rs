@@ -44,13 +44,5 @@ fn generate() -> String {
 
 #[test]
 fn the_table_is_what_is_declared() {
-    let generated = generate();
-    if std::env::var_os("UPDATE").is_some() {
-        fs_err::write(PATH, &generated).unwrap();
-    }
-    let committed = fs_err::read_to_string(PATH).unwrap();
-    assert!(
-        committed == generated,
-        "{PATH} is not up to date: run this test with UPDATE=1"
-    );
+    crate::config::golden::assert_is(PATH, &generate());
 }
