@@ -97,10 +97,11 @@ impl Residence {
         &self.shared.budget
     }
 
-    /// What of the budget is used and could not be had by making blocks leave.
+    /// What of the budget is used and could not be had by making blocks leave, with what the process has beside what is counted.
     pub fn staying(&self) -> Bytes {
         let paged = self.shared.paged.load(Ordering::Relaxed);
-        Bytes(self.shared.budget.used().0.saturating_sub(paged))
+        let counted = self.shared.budget.used().0.saturating_sub(paged);
+        Bytes(counted + self.shared.uncounted.load(Ordering::Relaxed))
     }
 
     /// Looks at how much memory the process has, and has blocks leave for what of it is counted nowhere. To be called a hundred times a
