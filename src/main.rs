@@ -66,8 +66,15 @@ fn run() -> Result<(), Failure> {
     }
     #[cfg(feature = "failpoints")]
     wavekv_storage::faults::obey()?;
+    // Before any thread that works: spans are sent from it.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let clock = Clock::start();
-    let events = telemetry::init(&settings.log, clock)?;
+    let (events, traces) = {
+        let _within = runtime.enter();
+        telemetry::init(&settings.log, &settings.trace, clock)?
+    };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
     // RocksDB makes its files as readable as this lets it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -83,9 +90,6 @@ fn run() -> Result<(), Failure> {
         default_settings: Settings::default().to_toml()?,
         events,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
     let served = runtime.block_on(async {
         // Before the sockets: whoever sees them may already send a signal.
         let (mut terminate, mut interrupt) = (
@@ -110,6 +114,9 @@ fn run() -> Result<(), Failure> {
         )
     });
     engine.stop_snapshots();
+    traces.end();
+    // Nothing of it may outlive the lock of the data directory.
+    drop(runtime);
     served?;
     tracing::info!("stopped");
     Ok(())

@@ -123,7 +123,14 @@ const OUTSIDE: [Outside; 10] = [
         places: &["config"],
     },
     Outside {
-        crates: &["prometheus", "tracing_subscriber"],
+        crates: &[
+            "opentelemetry",
+            "opentelemetry_otlp",
+            "opentelemetry_sdk",
+            "prometheus",
+            "tracing_opentelemetry",
+            "tracing_subscriber",
+        ],
         places: &["telemetry"],
     },
     Outside {

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use tracing::trace_span;
 use wavekv_kernels::{
     Accumulator, Attend as Kernel, AttendInput, Bounds, Matrix, Queries, Visibility,
 };
@@ -378,7 +379,7 @@ impl<'a> Pass<'a> {
 
     /// One query token: what `mode` chooses exactly, the rest estimated; with its error measured where a seed is given.
     fn planned(mut self, mode: Mode, audit: Option<Seed>) -> Result<HeadAnswer, Error> {
-        self.steady()?;
+        trace_span!("collection.steady").in_scope(|| self.steady())?;
         let snapshot = self.snapshot;
         let geometry = snapshot.geometry();
         let group = geometry.group();
@@ -397,7 +398,8 @@ impl<'a> Pass<'a> {
         let heads = heads
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
-        let mut survey = Survey::new(snapshot.fixed.kernels, query, heads)?;
+        let survey = || Survey::new(snapshot.fixed.kernels, query, heads);
+        let mut survey = trace_span!("index.survey").in_scope(survey)?;
         for (segment, rows) in survey.row_runs(Zone::Steady) {
             let payload = indexed[segment].payload(self.head, rows, Patience::Idle)?;
             let seen = payload
@@ -407,16 +409,8 @@ impl<'a> Pass<'a> {
             self.cost.steady_tokens += seen.count() as u64;
             self.read(&payload, indexed[segment].range())?;
         }
-        let price = survey.choose(mode, &self.exact)?;
-        let retrieved = survey.row_runs(Zone::Retrieval);
-        for (segment, rows) in &retrieved {
-            indexed[*segment].expect(self.head, rows.clone());
-        }
-        for (segment, rows) in retrieved {
-            let segment = indexed[segment];
-            let payload = segment.payload(self.head, rows, Patience::Idle)?;
-            self.read(&payload, segment.range())?;
-        }
+        let price = trace_span!("index.select").in_scope(|| survey.choose(mode, &self.exact))?;
+        self.retrieve(&survey, &indexed)?;
         let codes = HeadCodes::new(
             self.head,
             indexed.iter().map(|segment| &***segment).collect(),
@@ -427,7 +421,8 @@ impl<'a> Pass<'a> {
         self.cost.estimated_tokens += survey.tokens(Zone::Estimation);
         self.cost.ignored_tokens += survey.tokens(Zone::Ignored);
         let mut merged = self.exact.clone();
-        self.cost.bytes_read += survey.scan_bytes() + survey.estimate(&mut merged)?;
+        self.cost.bytes_read += survey.scan_bytes()
+            + trace_span!("index.estimate").in_scope(|| survey.estimate(&mut merged))?;
         if let Some(middle) = &middle {
             middle.add_values(&survey, &codes, &mut merged)?;
         }
@@ -448,6 +443,21 @@ impl<'a> Pass<'a> {
         Ok(answer)
     }
 
+    /// Computes the clusters that were chosen exactly; the disk is asked for all of them first.
+    fn retrieve(&mut self, survey: &Survey<'_>, indexed: &[&Arc<Segment>]) -> Result<(), Error> {
+        let _span = trace_span!("collection.retrieve").entered();
+        let retrieved = survey.row_runs(Zone::Retrieval);
+        for (segment, rows) in &retrieved {
+            indexed[*segment].expect(self.head, rows.clone());
+        }
+        for (segment, rows) in retrieved {
+            let segment = indexed[segment];
+            let payload = segment.payload(self.head, rows, Patience::Idle)?;
+            self.read(&payload, segment.range())?;
+        }
+        Ok(())
+    }
+
     /// Weighs the tokens of the coded clusters, and computes exactly those that are worth it.
     fn read_codes<'s>(
         &mut self,
@@ -456,6 +466,7 @@ impl<'a> Pass<'a> {
         indexed: &[&'s Arc<Segment>],
         codes: &HeadCodes<'s>,
     ) -> Result<Middle, Error> {
+        let _span = trace_span!("index.middle").entered();
         let geometry = self.snapshot.geometry();
         let token_bytes = geometry.key_bytes() + geometry.value_bytes();
         let head = self.head;

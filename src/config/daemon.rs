@@ -10,7 +10,7 @@ use super::check::{Checks, Failure};
 use super::{
     AttendSettings, AuditSettings, ComputeSettings, ConfigError, DiskSettings, GrpcSettings,
     HttpSettings, IndexSettings, LimitSettings, LogSettings, MemorySettings, ShmSettings,
-    StorageSettings,
+    StorageSettings, TraceSettings,
 };
 
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_hours(1);
@@ -75,6 +75,10 @@ pub struct Settings {
     /// The log, on standard error.
     #[toml_example(nesting)]
     pub log: LogSettings,
+
+    /// Traces of calls, to OpenTelemetry.
+    #[toml_example(nesting)]
+    pub trace: TraceSettings,
 }
 
 impl Default for Settings {
@@ -94,6 +98,7 @@ impl Default for Settings {
             audit: AuditSettings::default(),
             limits: LimitSettings::default(),
             log: LogSettings::default(),
+            trace: TraceSettings::default(),
         }
     }
 }
@@ -151,6 +156,7 @@ impl Settings {
         self.attend.check(&mut checks);
         self.audit.check(&mut checks);
         self.limits.check(&mut checks);
+        self.trace.check(&mut checks);
         checks.failures
     }
 }

@@ -346,6 +346,8 @@ mod tests {
             ("limits.max_collections", "0", "1 to 16777216"),
             ("limits.max_tokens_per_layer", "x", "u32"),
             ("log.format", "xml", "text"),
+            ("trace.otlp_endpoint", "localhost", "http://, a host"),
+            ("trace.sample_ratio", "1.5", "0 to 1"),
         ] {
             let variable = format!("WAVEKV_{}", setting.to_uppercase().replace('.', "__"));
             let sentence = sentence("", &[(&variable, value)], &[]);

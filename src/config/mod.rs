@@ -44,6 +44,7 @@ mod pages;
 mod preload;
 mod shm;
 mod storage;
+mod trace;
 
 pub use attend::AttendSettings;
 pub use audit::AuditSettings;
@@ -61,3 +62,4 @@ pub use memory::MemorySettings;
 pub use preload::preload;
 pub use shm::ShmSettings;
 pub use storage::{Durability, StorageSettings};
+pub use trace::TraceSettings;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::sync::oneshot;
+use tracing::trace_span;
 
 use crate::collection::attend::Attend;
 use crate::collection::{Attended, Collection, Fetched, Inserted, Layer, Ranking, What};
@@ -347,12 +348,18 @@ fn admitted<T>(
 
 /// Runs the KV heads of all entries side by side, so that one long sequence uses every core as many short ones do.
 fn attend_heads(entries: &[Result<Answer<Attend>, Error>]) -> Answers<Attended> {
+    // Threads of the pool do not know where their work comes from.
+    let batch = trace_span!("engine.attend");
     side_by_side(entries.iter().collect(), |entry| {
+        let span = trace_span!(parent: &batch, "collection.attend");
         let Answer {
             collection,
             what: attend,
         } = entry.as_ref().map_err(Error::clone)?;
-        let heads = side_by_side(attend.heads().collect(), |head| attend.head(head));
+        let heads = side_by_side(attend.heads().collect(), |head| {
+            trace_span!(parent: &span, "collection.head", head = head.0)
+                .in_scope(|| attend.head(head))
+        });
         let heads = heads.into_iter().collect::<Result<Vec<_>, _>>()?;
         attend.learn(&heads);
         attend.note(&heads);

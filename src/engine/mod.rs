@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::trace_span;
 use wavekv_kernels::{Isa, Kernels};
 use wavekv_storage::store::Store;
 use wavekv_storage::store::snapshots::Snapshots;
@@ -174,7 +175,8 @@ impl Engine {
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let engine = Arc::clone(self);
-        self.pool.run(move || work(&engine)).await
+        let span = trace_span!("engine.compute");
+        self.pool.run(move || span.in_scope(|| work(&engine))).await
     }
 
     /// Runs `work` of a known weight, and gives `done` its result: on this thread, which may compute and wait, when that is
@@ -186,8 +188,9 @@ impl Engine {
         done: impl FnOnce(Result<T, Error>) + Send + 'static,
     ) {
         let engine = Arc::clone(self);
-        self.pool
-            .run_soon(weight.is_light(), move || work(&engine), done);
+        let span = trace_span!("engine.compute");
+        let work = move || span.in_scope(|| work(&engine));
+        self.pool.run_soon(weight.is_light(), work, done);
     }
 
     /// Counts memory that a transport has for a client in `memory.budget`, until what is answered is dropped.

@@ -15,9 +15,11 @@ use tonic::Status;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::transport::server::UdsConnectInfo;
 use tower::{Layer, Service};
+use tracing::{Instrument as _, Span};
 
 use crate::service::came_to;
 use crate::telemetry::metrics::{Metrics, Operation, Outcome, Timed, Transport};
+use crate::telemetry::traces::{self, TRACE_PARENT};
 
 /// What the transport is given of an answer at once; most answers are smaller.
 const PIECE_BYTES: usize = 1 << 20;
@@ -113,9 +115,10 @@ where
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let call = self.calls.begin();
         let mut timed = self.calls.timed(&request);
-        let answer = self.service.call(request);
+        let span = span(&request, timed.operation());
+        let answer = span.in_scope(|| self.service.call(request));
         Box::pin(async move {
-            let answer = answer.await?;
+            let answer = answer.instrument(span).await?;
             // One that is refused has the reason before its body, which is none.
             if let Some(outcome) = outcome(answer.headers()) {
                 timed.came_to(outcome);
@@ -128,6 +131,18 @@ where
             }))
         })
     }
+}
+
+/// Of a call until its answer begins to leave, in the trace that its caller names.
+fn span<R>(request: &Request<R>, operation: Operation) -> Span {
+    let span = traces::call(operation);
+    if !span.is_disabled() {
+        let parent = request.headers().get(TRACE_PARENT);
+        if let Some(parent) = parent.and_then(|parent| parent.to_str().ok()) {
+            traces::continue_trace(&span, parent);
+        }
+    }
+    span
 }
 
 /// The answer to a call, in pieces.

@@ -1,13 +1,14 @@
-//! Telemetry: what the daemon says about itself: its log, the events of it that are kept, and its metrics.
+//! Telemetry: what the daemon says about itself: its log, the events of it that are kept, its metrics, and traces of its calls.
 //!
 //! Every room logs through `tracing`; this one decides where that goes: to standard error, as text or as one JSON
 //! object a line, and to those who ask what happened ([`events`]). Metrics are declared in [`metrics`]; `grafana/` has a dashboard
 //! of them.
 //!
-//! Must not know: any room but `config` and `clock`. Start at [`init`], then [`events`] and [`metrics`].
+//! Must not know: any room but `config` and `clock`. Start at [`init`], then [`events`], [`metrics`] and [`traces`].
 
 pub mod events;
 pub mod metrics;
+pub mod traces;
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -18,8 +19,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 pub use self::events::EventLog;
+use self::traces::Traces;
 use crate::clock::Clock;
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{LogFormat, LogSettings, TraceSettings};
 
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -49,30 +51,54 @@ pub enum TelemetryError {
     /// A metric is not declared as it should be: a bug.
     #[error("the metrics are not declared: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Spans cannot be sent there.
+    #[error("setting trace.otlp_endpoint is {endpoint:?}: {source}")]
+    Traces {
+        /// The setting.
+        endpoint: String,
+        /// What is wrong with it.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
     /// The process has a log already.
     #[error("the log is set up twice: {0}")]
     Twice(#[from] TryInitError),
 }
 
-/// Sends the log of this process to standard error, from now on, and keeps its events.
+/// Sends the log of this process to standard error, from now on, keeps its events, and sends spans where the settings say. Call
+/// it within the runtime that is to carry these.
 ///
 /// # Errors
-/// [`TelemetryError`], when `log.level` is no filter or the process has a log already.
-pub fn init(settings: &LogSettings, clock: Clock) -> Result<EventLog, TelemetryError> {
-    let filter = filter(&settings.level)?;
+/// [`TelemetryError`], when `log.level` is no filter, spans cannot be sent or the process has a log already.
+pub fn init(
+    log: &LogSettings,
+    trace: &TraceSettings,
+    clock: Clock,
+) -> Result<(EventLog, Traces), TelemetryError> {
+    let filter = filter(&log.level)?;
     let events = EventLog::new(clock);
-    let log = layer()
+    let to_stderr = layer()
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr);
-    let log = match settings.format {
-        LogFormat::Text => log.with_filter(filter).boxed(),
-        LogFormat::Json => log.json().with_filter(filter).boxed(),
+    let to_stderr = match log.format {
+        LogFormat::Text => to_stderr.with_filter(filter).boxed(),
+        LogFormat::Json => to_stderr.json().with_filter(filter).boxed(),
     };
-    let both = tracing_subscriber::registry()
-        .with(log)
-        .with(events.layer());
-    both.try_init()?;
-    Ok(events)
+    let refused = |source| TelemetryError::Traces {
+        endpoint: trace.otlp_endpoint.clone(),
+        source,
+    };
+    let (spans, traces) = if trace.otlp_endpoint.is_empty() {
+        (None, Traces::none())
+    } else {
+        let (spans, traces) = traces::layer(trace).map_err(refused)?;
+        (Some(spans), traces)
+    };
+    tracing_subscriber::registry()
+        .with(to_stderr)
+        .with(events.layer())
+        .with(spans)
+        .try_init()?;
+    Ok((events, traces))
 }
 
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {

@@ -39,5 +39,6 @@ mod shared_memory;
 mod sharing;
 mod snapshots;
 mod speculation;
+mod traces;
 mod verification;
 mod zones;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
@@ -61,6 +62,8 @@ pub struct Client {
     /// Of the data plane, where it does not go over gRPC.
     pub(crate) shm: Option<Transport>,
     pub(crate) options: ConnectOptions,
+    /// Of the trace that its calls are of.
+    trace_parent: Option<MetadataValue<Ascii>>,
 }
 
 impl Client {
@@ -105,6 +108,7 @@ impl Client {
             admin: AdminServiceClient::new(channel).max_decoding_message_size(bytes),
             shm,
             options,
+            trace_parent: None,
         }
     }
 
@@ -113,6 +117,20 @@ impl Client {
     pub fn with_deadline(mut self, deadline: Option<Duration>) -> Self {
         self.options.deadline = deadline;
         self
+    }
+
+    /// The same connection for calls of a trace, as W3C Trace Context names it (`00-…-…-01`): where the daemon sends traces to
+    /// a collector, its spans go on there. Calls over shared memory do not say it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `InvalidArgument` when it cannot be sent.
+    pub fn with_trace_parent(mut self, trace_parent: &str) -> Result<Self, ClientError> {
+        let named = trace_parent.parse().map_err(|_| ClientError::Refused {
+            code: Code::InvalidArgument,
+            message: format!("trace_parent is {trace_parent:?}: expected visible ASCII"),
+        })?;
+        self.trace_parent = Some(named);
+        Ok(self)
     }
 
     /// Whether the daemon is well and, if not, why. One that opens its collections answers too.
@@ -213,6 +231,10 @@ impl Client {
         let mut request = Request::new(message);
         if let Some(deadline) = self.options.deadline {
             request.set_timeout(deadline);
+        }
+        if let Some(trace_parent) = &self.trace_parent {
+            let metadata = request.metadata_mut();
+            metadata.insert("traceparent", trace_parent.clone());
         }
         request
     }

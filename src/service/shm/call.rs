@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
 use wavekv_shm::body::{self, Field};
 use wavekv_shm::writer::{WriteError, Writer};
 use wavekv_shm::{Completion, Region, Submission};
@@ -23,6 +24,8 @@ pub(super) struct Call {
     computes: bool,
     completed: bool,
     timed: Timed,
+    /// Ends with the call.
+    _span: Span,
 }
 
 impl Call {
@@ -31,7 +34,7 @@ impl Call {
         peer: &Arc<Peer>,
         submission: &Submission,
         computes: bool,
-        timed: Timed,
+        (timed, span): (Timed, Span),
     ) -> Self {
         peer.begin(computes);
         Self {
@@ -41,6 +44,7 @@ impl Call {
             computes,
             completed: false,
             timed,
+            _span: span,
         }
     }
 

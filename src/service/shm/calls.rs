@@ -17,6 +17,7 @@ use crate::service::entries::{self, Located};
 use crate::service::room::{ENTRY_BYTES, Room};
 use crate::service::validate;
 use crate::telemetry::metrics::{self, Metrics, Transport};
+use crate::telemetry::traces;
 
 /// Where the calls of one client are taken.
 #[derive(Debug)]
@@ -48,10 +49,11 @@ impl Desk {
     /// Takes a call: makes it, or has it made.
     pub(super) fn take(&mut self, submission: &Submission) {
         let computes = submission.operation != Operation::SegmentCluster;
-        let timed = self
-            .metrics
-            .begin(asked(submission.operation), Transport::Shm);
-        let call = Call::begin(&self.peer, submission, computes, timed);
+        let operation = asked(submission.operation);
+        let timed = self.metrics.begin(operation, Transport::Shm);
+        let span = traces::call(operation);
+        let call = Call::begin(&self.peer, submission, computes, (timed, span.clone()));
+        let _within = span.enter();
         match self.request(submission) {
             Ok(request) => self.make(call, request),
             Err(error) => call.fail(&error),

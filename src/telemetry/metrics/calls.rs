@@ -176,6 +176,11 @@ fn opts(of: Metric) -> Opts {
 }
 
 impl Timed {
+    /// What the call asks for.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
     /// What the call came to; until this is said, its caller has gone away.
     pub fn came_to(&mut self, outcome: Outcome) {
         self.outcome = outcome;
