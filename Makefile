@@ -47,7 +47,7 @@ test: setup
 	clients/c/test.sh "$(CARGO_TARGET_DIR)/debug"
 	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug"
 	WAVEKV_CONFORMANCE="$(CARGO_TARGET_DIR)/conformance" $(CARGO) test --workspace --locked $(features) --test conformance
-	"$(CARGO_TARGET_DIR)/debug/wavekv" capacity --tokens 200000 --kv-heads 2 --memory 128MiB --out "$(CARGO_TARGET_DIR)/capacity"
+	"$(CARGO_TARGET_DIR)/debug/wavekv" capacity --tokens 200000 --kv-heads 2 --memory 192MiB --out "$(CARGO_TARGET_DIR)/capacity"
 
 test-transformers: setup
 	$(CARGO) build --workspace --locked --bins $(features)

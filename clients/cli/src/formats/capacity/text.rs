@@ -187,7 +187,8 @@ pub(super) fn sentences(report: &Report, measured: &Measured) -> Vec<String> {
     let broken = report.broken();
     lines.push(if broken.is_empty() {
         format!(
-            "The plan holds: every planted token was found, and the daemon stayed within {}.",
+            "The plan holds: every planted token was found, and the daemon had at most {} of {} in memory.",
+            size(measured.steps.last().map_or(0, |step| step.peak_bytes)),
             size(report.memory_bytes)
         )
     } else {
