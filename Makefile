@@ -2,6 +2,7 @@
 #
 #   make demo     build, start the daemon, drive it with a real-shaped workload, print how exact and how cheap it was
 #   make test     all tests but those of the adapter for transformers
+#   make inspector-check   the inspector in a headless Chromium, with screenshots in its light and dark, narrow and wide forms
 #   make test-transformers   those: with torch (5.6 GB) and the versions of transformers that the adapter is for
 #   make bench    all benchmarks, on this machine
 #   make capacity a million tokens in 512 MiB of memory: the plan, what was measured, and whether it holds
@@ -24,7 +25,7 @@ features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test test-transformers bench capacity soak lint install uninstall setup
+.PHONY: help demo test test-transformers inspector-check bench capacity soak lint install uninstall setup
 
 # That the adapter for transformers is tested with: the signatures that it follows move between them.
 TRANSFORMERS ?= 4.57.6 5.24.0
@@ -36,7 +37,7 @@ demo: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
 	tests/demo.sh "$(CARGO_TARGET_DIR)/release"
 
-demo test test-transformers: python := yes
+demo test test-transformers inspector-check: python := yes
 
 # The second line has a daemon whose disk fails where its tests say. It asks for the whole workspace, as the first does: one
 # package alone would unify features otherwise, and build RocksDB again.
@@ -46,8 +47,15 @@ test: setup
 	$(CARGO) build --workspace --locked $(features)
 	clients/c/test.sh "$(CARGO_TARGET_DIR)/debug"
 	clients/python/test.sh "$(CARGO_TARGET_DIR)/debug"
+	tests/inspector.sh --if-installed "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/inspector"
 	WAVEKV_CONFORMANCE="$(CARGO_TARGET_DIR)/conformance" $(CARGO) test --workspace --locked $(features) --test conformance
 	"$(CARGO_TARGET_DIR)/debug/wavekv" capacity --tokens 200000 --kv-heads 2 --memory 192MiB --out "$(CARGO_TARGET_DIR)/capacity"
+
+# `test` runs this too where a browser and Playwright are there already, and says so where they are not.
+inspector-check: setup
+	$(CARGO) build --workspace --locked --bins $(features)
+	tests/inspector.sh --install
+	tests/inspector.sh "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/inspector"
 
 test-transformers: setup
 	$(CARGO) build --workspace --locked --bins $(features)

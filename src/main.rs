@@ -197,8 +197,11 @@ fn tls_files(grpc: &GrpcSettings) -> Option<TlsFiles> {
 }
 
 fn http_settings(http: &config::HttpSettings) -> Option<HttpSettings> {
-    let any_host = http.allow_non_loopback;
-    http.listen.map(|listen| HttpSettings { listen, any_host })
+    http.listen.map(|listen| HttpSettings {
+        listen,
+        any_host: http.allow_non_loopback,
+        inspector: http.has_inspector(),
+    })
 }
 
 fn shm_settings(settings: &Settings) -> Option<ShmSettings> {

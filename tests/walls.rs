@@ -78,6 +78,7 @@ const OUTSIDE: [Outside; 10] = [
             "hyper",
             "hyper_util",
             "http_body",
+            "percent_encoding",
             "tower",
         ],
         places: &["service", "main"],

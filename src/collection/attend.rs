@@ -19,6 +19,7 @@ use crate::collection::gather::Gathered;
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::refusal::checked_position;
 use crate::collection::used::Used;
+use crate::collection::watched::LastQuery;
 use crate::index::audit::Seed;
 use crate::index::middle::{Middle, Price};
 use crate::index::segment::{HeadCodes, Payload};
@@ -76,7 +77,27 @@ impl Layer {
         let snapshot = self.snapshot();
         let length = snapshot.length();
         let visible = self.visible_to(&query, length, end.min(length))?;
-        Ok(Attend {
+        self.watched.note(&query, self.query_row(), &visible);
+        Ok(self.attend_over(snapshot, query, visible))
+    }
+
+    /// The last query that was kept, of its last token alone, over a snapshot of this layer; from now on queries are kept for a
+    /// while.
+    pub(super) fn last_attend(&self, snapshot: &Snapshot) -> Option<Attend> {
+        let last = self.watched.look()?;
+        let LastQuery { query, visible } = &*last;
+        let stored = TokenRange::new(0, snapshot.length());
+        let visible = vec![visible.intersection(stored)];
+        Some(self.attend_over(snapshot.clone(), query.clone(), visible))
+    }
+
+    fn attend_over(
+        &self,
+        snapshot: Snapshot,
+        query: AttendQuery,
+        visible: Vec<TokenRange>,
+    ) -> Attend {
+        Attend {
             snapshot,
             query,
             visible,
@@ -84,7 +105,13 @@ impl Layer {
             audited: Arc::clone(&self.audited),
             used: Arc::clone(&self.used),
             audit: None,
-        })
+        }
+    }
+
+    /// Numbers of the queries of one token.
+    fn query_row(&self) -> usize {
+        let geometry = &self.fixed.geometry;
+        geometry.q_heads as usize * geometry.head_dim as usize
     }
 
     /// Whether [`Layer::attend`] will find the positions of `query` once `new` is inserted: a decode step is refused
@@ -111,9 +138,8 @@ impl Layer {
                 .map(|position| checked_position("positions", *position, length));
             return checked.map(|position| position.map(sees)).collect();
         }
-        let geometry = &self.fixed.geometry;
-        let row = geometry.q_heads as usize * geometry.head_dim as usize;
-        let last = last_tokens((query.queries.len() / row) as u32, end)?;
+        let tokens = query.queries.len() / self.query_row();
+        let last = last_tokens(tokens as u32, end)?;
         Ok(last
             .map(|position| position.map_or(TokenRange::EMPTY, sees))
             .collect())
@@ -133,6 +159,13 @@ fn last_tokens(tokens: u32, end: u32) -> Result<impl Iterator<Item = Option<u32>
 pub(super) fn visible(kind: LayerKind, position: u32, length: u32) -> TokenRange {
     kind.visible_to(position)
         .intersection(TokenRange::new(0, length))
+}
+
+/// The tokens that any query token sees.
+fn hull(visible: &[TokenRange]) -> TokenRange {
+    let seen = visible.iter().filter(|range| !range.is_empty());
+    let start = seen.clone().map(|range| range.start).min().unwrap_or(0);
+    TokenRange::new(start, seen.map(|range| range.end).max().unwrap_or(0))
 }
 
 impl Attend {
@@ -178,6 +211,44 @@ impl Attend {
         if !self.is_exact() {
             self.used.note(heads.iter().map(|head| &head.report));
         }
+    }
+
+    /// As its caller asked for it.
+    pub(super) fn asked_mode(&self) -> Mode {
+        self.query.mode
+    }
+
+    /// The tokens that any query token sees.
+    pub(super) fn hull(&self) -> TokenRange {
+        hull(&self.visible)
+    }
+
+    /// How sharp the attention of the first query token is; none where it has nothing to choose among.
+    pub(super) fn sharpness(&self, head: KvHead) -> Result<Option<f32>, Error> {
+        let pass = Pass::new(self, head, 0..1);
+        let (survey, _) = pass.survey(&pass.queries)?;
+        Ok(survey.sharpness())
+    }
+
+    /// What the first query token does with every cluster of a head, segment after segment.
+    pub(super) fn zones(&self, head: KvHead) -> Result<Vec<Zone>, Error> {
+        let mut pass = Pass::new(self, head, 0..1);
+        let queries = pass.queries.clone();
+        pass.steady()?;
+        let chosen = pass.choose(self.mode(head), &queries)?;
+        let mut chosen_zones = chosen.survey.zones().iter().copied();
+        let mut zones = vec![];
+        for segment in self.snapshot.segments() {
+            let Some(index) = segment.head(head)? else {
+                continue;
+            };
+            let is_seen = !segment.range().intersection(pass.hull).is_empty();
+            zones.extend((0..index.clusters()).map(|_| {
+                let zone = is_seen.then(|| chosen_zones.next());
+                zone.flatten().unwrap_or(Zone::Hidden)
+            }));
+        }
+        Ok(zones)
     }
 
     /// The KV heads, each to be given to [`Attend::head`].
@@ -307,6 +378,15 @@ pub(super) struct Pass<'a> {
     pub(super) cost: Cost,
 }
 
+/// What one query token chose.
+struct Chosen<'s> {
+    survey: Survey<'s>,
+    /// Of the survey.
+    indexed: Vec<&'s Arc<Segment>>,
+    /// At which tokens are read beyond what was chosen, if any are.
+    price: Option<Price>,
+}
+
 /// Who sees some tokens: every row, or those whose bounds hold the positions, which are in a row from the first or
 /// anywhere.
 #[derive(Clone, Copy)]
@@ -334,15 +414,13 @@ impl<'a> Pass<'a> {
                 group,
             )
         });
-        let seen = visible.iter().filter(|range| !range.is_empty());
-        let start = seen.clone().map(|range| range.start).min().unwrap_or(0);
         let token_bytes = (geometry.key_bytes() + geometry.value_bytes()) as u64;
         let visible_tokens: u64 = visible.iter().map(|range| u64::from(range.tokens())).sum();
         Self {
             snapshot: &attend.snapshot,
             head,
             visible,
-            hull: TokenRange::new(start, seen.map(|range| range.end).max().unwrap_or(0)),
+            hull: hull(visible),
             queries: queries.copied().collect(),
             bounds: bounds.collect(),
             exact: Accumulator::new(tokens.len() * group, geometry.value_dim as usize),
@@ -377,15 +455,15 @@ impl<'a> Pass<'a> {
         Ok(answer)
     }
 
-    /// One query token: what `mode` chooses exactly, the rest estimated; with its error measured where a seed is given.
-    fn planned(mut self, mode: Mode, audit: Option<Seed>) -> Result<HeadAnswer, Error> {
-        trace_span!("collection.steady").in_scope(|| self.steady())?;
+    /// What the meta index says of one query token, and the segments that it sees anything of.
+    fn survey<'s>(&self, queries: &'s [f32]) -> Result<(Survey<'s>, Vec<&'s Arc<Segment>>), Error>
+    where
+        'a: 's,
+    {
         let snapshot = self.snapshot;
         let geometry = snapshot.geometry();
-        let group = geometry.group();
-        let queries = self.queries.clone();
         let query = HeadQuery {
-            queries: Queries::new(&queries, group, geometry.head_dim as usize)?,
+            queries: Queries::new(queries, geometry.group(), geometry.head_dim as usize)?,
             scale: geometry.scale,
             visible: self.hull,
         };
@@ -399,7 +477,17 @@ impl<'a> Pass<'a> {
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
         let survey = || Survey::new(snapshot.fixed.kernels, query, heads);
-        let mut survey = trace_span!("index.survey").in_scope(survey)?;
+        let survey = trace_span!("index.survey").in_scope(survey)?;
+        Ok((survey, indexed))
+    }
+
+    /// What `mode` chooses for one query token, when sink, window and tail were computed; what is steady besides is computed
+    /// here.
+    fn choose<'s>(&mut self, mode: Mode, queries: &'s [f32]) -> Result<Chosen<'s>, Error>
+    where
+        'a: 's,
+    {
+        let (mut survey, indexed) = self.survey(queries)?;
         for (segment, rows) in survey.row_runs(Zone::Steady) {
             let payload = indexed[segment].payload(self.head, rows, Patience::Idle)?;
             let seen = payload
@@ -410,6 +498,22 @@ impl<'a> Pass<'a> {
             self.read(&payload, indexed[segment].range())?;
         }
         let price = trace_span!("index.select").in_scope(|| survey.choose(mode, &self.exact))?;
+        Ok(Chosen {
+            survey,
+            indexed,
+            price,
+        })
+    }
+
+    /// One query token: what `mode` chooses exactly, the rest estimated; with its error measured where a seed is given.
+    fn planned(mut self, mode: Mode, audit: Option<Seed>) -> Result<HeadAnswer, Error> {
+        trace_span!("collection.steady").in_scope(|| self.steady())?;
+        let queries = self.queries.clone();
+        let Chosen {
+            mut survey,
+            indexed,
+            price,
+        } = self.choose(mode, &queries)?;
         self.retrieve(&survey, &indexed)?;
         let codes = HeadCodes::new(
             self.head,

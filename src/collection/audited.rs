@@ -75,17 +75,16 @@ impl Audited {
         }
     }
 
+    /// What they found so far of every head.
+    pub(super) fn heads(&self) -> Vec<AuditedHead> {
+        audited(&self.heads.lock()).collect()
+    }
+
     /// What they found so far.
     pub(super) fn size(&self) -> AuditSize {
         let heads = self.heads.lock();
         let mut size = AuditSize::default();
-        for (index, feedback) in heads.iter().enumerate() {
-            let head = AuditedHead {
-                layer: 0,
-                head: KvHead(index as u32),
-                error: feedback.mean_square().max(0.0).sqrt(),
-                factor: feedback.factor(),
-            };
+        for (feedback, head) in heads.iter().zip(audited(&heads)) {
             size.audits = feedback.audits();
             size.squares += feedback.mean_square() * feedback.audits() as f64;
             size.heads += feedback.audits();
@@ -96,6 +95,15 @@ impl Audited {
         }
         size
     }
+}
+
+fn audited(heads: &[Feedback]) -> impl Iterator<Item = AuditedHead> {
+    heads.iter().zip(0..).map(|(feedback, head)| AuditedHead {
+        layer: 0,
+        head: KvHead(head),
+        error: feedback.mean_square().max(0.0).sqrt(),
+        factor: feedback.factor(),
+    })
 }
 
 impl AuditSize {

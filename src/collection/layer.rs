@@ -10,9 +10,10 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use wavekv_storage::store::StoredLayer;
 
 use crate::collection::Fixed;
-use crate::collection::audited::{AuditSize, Audited};
+use crate::collection::audited::{AuditSize, Audited, AuditedHead};
 use crate::collection::steady::Steady;
 use crate::collection::used::{HeadUse, Used};
+use crate::collection::watched::Watched;
 use crate::index::{Layout, Segment};
 use crate::model::{Geometry, LayerKind, SegmentId, TokenRange};
 
@@ -28,6 +29,7 @@ pub struct Layer {
     state: RwLock<Snapshot>,
     pub(super) audited: Arc<Audited>,
     pub(super) used: Arc<Used>,
+    pub(super) watched: Watched,
 }
 
 /// A layer at one moment; it never changes.
@@ -97,6 +99,7 @@ impl Layer {
             state: RwLock::new(state),
             audited: Arc::default(),
             used: Arc::default(),
+            watched: Watched::default(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Layer {
     /// What audits found so far.
     pub fn audits(&self) -> AuditSize {
         self.audited.size()
+    }
+
+    /// The same of every KV head; none before the first audit.
+    pub fn audited_heads(&self) -> Vec<AuditedHead> {
+        self.audited.heads()
     }
 
     /// What queries read of every KV head so far; none before the first that need not read everything.

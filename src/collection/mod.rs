@@ -17,6 +17,7 @@ mod fork;
 mod gather;
 pub mod insert;
 pub mod layer;
+pub mod look;
 mod persist;
 pub mod record;
 mod refusal;
@@ -32,6 +33,7 @@ mod steady;
 mod truncate;
 mod used;
 mod verify;
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

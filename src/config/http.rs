@@ -1,4 +1,4 @@
-//! Where the daemon answers HTTP: health and metrics.
+//! Where the daemon answers HTTP: health, metrics and the inspector.
 
 use std::net::SocketAddr;
 
@@ -19,6 +19,24 @@ pub struct HttpSettings {
 
     /// Allow a `listen` that other machines can reach, and requests for a host of any name. Nobody is asked who they are.
     pub allow_non_loopback: bool,
+
+    /// The inspector, a page at /inspector/ that shows collections, their names and the figures of their heads to whoever can reach
+    /// `listen`: "loopback" has it unless `allow_non_loopback` is set, "on" has it then too, "off" never.
+    #[toml_example(enum)]
+    pub inspector: Inspector,
+}
+
+/// Where there is an inspector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inspector {
+    /// Where nobody else can reach it.
+    #[default]
+    Loopback,
+    /// Wherever HTTP is.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 impl Default for HttpSettings {
@@ -26,11 +44,21 @@ impl Default for HttpSettings {
         Self {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 7601))),
             allow_non_loopback: false,
+            inspector: Inspector::default(),
         }
     }
 }
 
 impl HttpSettings {
+    /// Whether there is an inspector.
+    pub fn has_inspector(&self) -> bool {
+        match self.inspector {
+            Inspector::Loopback => !self.allow_non_loopback,
+            Inspector::On => true,
+            Inspector::Off => false,
+        }
+    }
+
     pub(super) fn check(&self, checks: &mut Checks) {
         if let Some(listen) = self.listen {
             checks.require(
@@ -55,6 +83,7 @@ mod tests {
             HttpSettings {
                 listen,
                 allow_non_loopback,
+                ..HttpSettings::default()
             }
             .check(&mut checks);
             checks.failures.len()
@@ -66,5 +95,21 @@ mod tests {
             let found = (failures(wide, false), failures(wide, true));
             assert_eq!(found, (1, 0), "{wide}");
         }
+    }
+
+    #[test]
+    fn who_allows_others_has_no_inspector_unless_that_is_said() {
+        let has = |inspector, allow_non_loopback| {
+            let settings = HttpSettings {
+                allow_non_loopback,
+                inspector,
+                ..HttpSettings::default()
+            };
+            settings.has_inspector()
+        };
+        assert!(HttpSettings::default().has_inspector());
+        assert!(!has(Inspector::Loopback, true));
+        assert!(has(Inspector::On, true) && has(Inspector::On, false));
+        assert!(!has(Inspector::Off, true) && !has(Inspector::Off, false));
     }
 }

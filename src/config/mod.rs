@@ -53,7 +53,7 @@ pub use daemon::Settings;
 pub use disk::DiskSettings;
 pub use error::{ConfigError, SettingError};
 pub use grpc::GrpcSettings;
-pub use http::HttpSettings;
+pub use http::{HttpSettings, Inspector};
 pub use index::{IndexKind, IndexSettings};
 pub use limits::LimitSettings;
 pub use load::Loaded;

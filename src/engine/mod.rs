@@ -5,7 +5,8 @@
 //! [`Engine::compute_soon`] are the door. It must not know the wire.
 //!
 //! Start reading at [`Engine`], then [`batch`] (what a call does), [`background`], `backpressure.rs`, `audits.rs`,
-//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`], [`health`], [`activity`] and `memory.rs`.
+//! `recovery.rs`, `retention.rs`, [`snapshots`], [`verify`], [`health`], [`activity`], [`describe`], [`heads`] and
+//! `memory.rs`.
 
 pub mod activity;
 mod audits;
@@ -13,6 +14,7 @@ pub mod background;
 mod backpressure;
 pub mod batch;
 pub mod describe;
+pub mod heads;
 pub mod health;
 mod memory;
 mod pool;
@@ -29,6 +31,7 @@ mod weight;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tracing::trace_span;
 use wavekv_kernels::{Isa, Kernels};
@@ -305,6 +308,11 @@ impl Engine {
         let found = self.registry.find(name, generation)?;
         found.use_at(self.clock.uptime());
         Ok(found)
+    }
+
+    /// How long nobody has inserted into a collection or queried it.
+    pub fn unused_for(&self, collection: &Collection) -> Duration {
+        self.clock.uptime().saturating_sub(collection.used_at())
     }
 
     /// Removes a collection, on disk first; calls in progress finish on what they hold. Call it on the compute pool.

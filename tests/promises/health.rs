@@ -74,6 +74,12 @@ async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
         assert_eq!((status, &json["status"]), (503, &"unavailable".into()));
         assert_eq!(json["reasons"][0]["code"], "recovering");
     }
+    let (status, overview) = get_json(&address, "/inspector/api/overview").await;
+    assert_eq!((status, &overview["status"]), (200, &"unavailable".into()));
+    assert!(overview["sizes"].is_null(), "{overview}");
+    let (status, refused) = get_json(&address, "/inspector/api/collections").await;
+    let sentence = "the daemon is opening its collections: 0 of 1 are open";
+    assert_eq!((status, &refused["error"]), (503, &sentence.into()));
     let client = daemon.client().await;
     let health = client.health().await.unwrap();
     assert!(!health.ready);

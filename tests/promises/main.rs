@@ -24,6 +24,7 @@ mod formats;
 mod full_disk;
 mod health;
 mod histories;
+mod inspector;
 mod isolation;
 mod kinds;
 mod lifecycle;

@@ -10,9 +10,9 @@ use wavekv_proto::v1::{
 };
 
 use crate::engine::Engine;
-use crate::model::{CollectionName, Error, ErrorKind, Invalid, Retention};
+use crate::model::{CollectionName, Error, ErrorKind, Retention};
 use crate::service::status::status;
-use crate::service::{validate, wire};
+use crate::service::{page_token, validate, wire};
 
 /// The service over an engine.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Collections {
             "*" => None,
             namespace => Some(CollectionName::checked_namespace(namespace)?),
         };
-        let after = after_token(&request.page_token)?;
+        let after = page_token::read("page_token", &request.page_token)?;
         let mut found = self.0.list(
             namespace,
             &request.name_prefix,
@@ -72,7 +72,7 @@ impl Collections {
         let next = found
             .last()
             .filter(|_| more)
-            .map(|last| page_token(last.name()));
+            .map(|last| page_token::after(last.name()));
         Ok(ListResponse {
             collections: found
                 .iter()
@@ -106,28 +106,6 @@ impl Collections {
 }
 
 /// The name of the last collection of a page; `|` is in no name.
-fn page_token(last: &CollectionName) -> String {
-    format!("{}|{}", last.namespace(), last.name())
-}
-
-fn after_token(token: &str) -> Result<Option<CollectionName>, Invalid> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let name = token
-        .split_once('|')
-        .map(|(namespace, name)| CollectionName::new(namespace, name));
-    if let Some(Ok(name)) = name {
-        return Ok(Some(name));
-    }
-    let shown: String = token.chars().take(64).collect();
-    Err(Invalid::new(
-        "page_token",
-        format!("{shown:?}"),
-        "one that List has answered",
-    ))
-}
-
 #[tonic::async_trait]
 impl CollectionsService for Collections {
     async fn create(

@@ -36,6 +36,8 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// Requests may be for a host of any name.
     pub any_host: bool,
+    /// Whether there is a page that shows what the daemon holds.
+    pub inspector: bool,
 }
 
 /// The bound socket.
@@ -44,6 +46,7 @@ pub(in crate::service) struct Door {
     listener: TcpListener,
     address: SocketAddr,
     guard: Guard,
+    inspector: bool,
 }
 
 impl Door {
@@ -59,6 +62,7 @@ impl Door {
             guard: Guard {
                 any_host: settings.any_host,
             },
+            inspector: settings.inspector,
         })
     }
 
@@ -69,9 +73,9 @@ impl Door {
         metrics: Arc<Metrics>,
         stop: impl Future<Output = ()>,
     ) {
-        tracing::info!(address = %self.address, "listening on HTTP");
+        tracing::info!(address = %self.address, inspector = self.inspector, "listening on HTTP");
         let connections = GracefulShutdown::new();
-        let router = routes::router(health, metrics);
+        let router = routes::router(health, metrics, self.inspector);
         let accepting = accept(&self.listener, self.guard, &router, &connections);
         tokio::select! {
             () = stop => {}

@@ -7,6 +7,7 @@
 //! | `/readyz` | 200 when calls are answered, else 503 and why |
 //! | `/healthz` | the same, and everything else that is not well: that alone is 200, since to send calls elsewhere, or to start the daemon again, mends none of it |
 //! | `/metrics` | every figure, for Prometheus: see `METRICS.md` in `src/telemetry/metrics` |
+//! | `/inspector/` | a page that shows what the daemon holds and does, where `http.inspector` has one |
 //!
 //! A reason is a line of text, or an object of JSON for those who accept `application/json`.
 //!
@@ -14,11 +15,12 @@
 //! nothing (`guard.rs`): only GET and HEAD are served, no answer may be read by another origin, and a host is an address or
 //! `localhost`, because a name could be one that was made to lead here (DNS rebinding).
 //!
-//! Must not know: gRPC, and how what it tells came about. Start at [`Door`], then `routes.rs`.
+//! Must not know: gRPC, and how what it tells came about. Start at [`Door`], then `routes.rs`, then `inspector/`.
 
 mod door;
 mod guard;
 mod health;
+mod inspector;
 mod metrics;
 mod routes;
 

@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 
-use super::{health, metrics};
+use super::{health, inspector, metrics};
 use crate::service::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -31,7 +31,8 @@ impl FromRef<Sources> for Arc<Metrics> {
 }
 
 /// What answers every request that is let in.
-pub(super) fn router(health: Health, metrics: Arc<Metrics>) -> Router {
+pub(super) fn router(health: Health, metrics: Arc<Metrics>, with_inspector: bool) -> Router {
+    let inspector = with_inspector.then(|| inspector::router(health.clone()));
     Router::new()
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -39,11 +40,13 @@ pub(super) fn router(health: Health, metrics: Arc<Metrics>) -> Router {
         .route("/metrics", get(metrics::scraped))
         .fallback(nothing)
         .with_state(Sources { health, metrics })
+        .merge(inspector.unwrap_or_default())
 }
 
 async fn nothing(uri: Uri) -> (StatusCode, String) {
     let shown: String = uri.path().chars().take(64).collect();
-    let sentence =
-        format!("the path is {shown:?}: expected /livez, /readyz, /healthz or /metrics\n");
+    let sentence = format!(
+        "the path is {shown:?}: expected /livez, /readyz, /healthz or /metrics, or /inspector/ where http.inspector has it\n"
+    );
     (StatusCode::NOT_FOUND, sentence)
 }
