@@ -19,8 +19,13 @@ const WAIT: Duration = Duration::from_secs(2);
 const NOT_READY: &str = "the daemon is opening its collections: expected a call after it is ready, which its health service \
                          tells";
 
-/// The call that is answered at any time.
-const ALWAYS_ANSWERED: &str = "/wavekv.v1.AdminService/Health";
+/// The calls that are answered at any time: those that tell an operator how the daemon is, what happens in it and what it was
+/// told to do, which somebody wants to know most while it is not ready. None of them needs a collection.
+const ALWAYS_ANSWERED: [&str; 3] = [
+    "/wavekv.v1.AdminService/Health",
+    "/wavekv.v1.AdminService/Events",
+    "/wavekv.v1.AdminService/Config",
+];
 
 /// Lets calls in once the daemon is ready.
 #[derive(Clone, Debug)]
@@ -84,7 +89,7 @@ where
         let mut service = std::mem::replace(&mut self.service, rest);
         let mut readiness = self.readiness.clone();
         Box::pin(async move {
-            if request.uri().path() == ALWAYS_ANSWERED {
+            if ALWAYS_ANSWERED.contains(&request.uri().path()) {
                 return service.call(request).await;
             }
             match readiness.wait().await {

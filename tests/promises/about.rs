@@ -214,7 +214,7 @@ async fn a_service_manager_is_told_of_readiness_and_of_the_stop() {
     let mut daemon = command()
         .arg("--data-dir")
         .arg(&data_dir)
-        .args(["--listen", ""])
+        .args(["--listen", "", "--set", "http.listen="])
         .env("NOTIFY_SOCKET", &path)
         .stderr(Stdio::null())
         .spawn()

@@ -1,10 +1,12 @@
 //! Health: what a daemon says of itself, over HTTP and gRPC, when it is well and when it is not, and to whom it says nothing.
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rustix::process::Signal;
 use wavekv_client::wire::Severity;
-use wavekv_client::{Code, wire};
+use wavekv_client::wire::events_response::Told;
+use wavekv_client::{Address, Client, Code, wire};
 
 use crate::harness::daemon::{collection_files, command, refusal};
 use crate::harness::http::{ask, get, get_json};
@@ -42,10 +44,9 @@ async fn a_daemon_that_is_well_says_so_on_every_way() {
     assert_eq!(health.boot_epoch, stats.boot_epoch);
 }
 
-#[tokio::test]
-async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut daemon = Daemon::within(folder.path(), &[]);
+/// A daemon that opens its only collection until somebody writes to the file, and the collection.
+async fn recovering(folder: &Path) -> (Daemon, PathBuf, Collection) {
+    let mut daemon = Daemon::within(folder, &[]);
     let shape = Shape::default();
     let collection = Collection::create(&daemon.client().await, shape).await;
     collection
@@ -61,7 +62,21 @@ async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &segment, mode).unwrap();
 
-    let mut daemon = Daemon::begun_within(folder.path(), &[HTTP]);
+    (Daemon::begun_within(folder, &[HTTP]), segment, collection)
+}
+
+/// Lets whoever waits to read the file, if anybody does, find that there is nothing in it.
+fn write_nothing_to(segment: &Path) {
+    let mut options = fs_err::OpenOptions::new();
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    options.write(true).custom_flags(nonblocking);
+    drop(options.open(segment));
+}
+
+#[tokio::test]
+async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut daemon, segment, collection) = recovering(folder.path()).await;
     let address = daemon.http_address().await;
     assert_eq!(get(&address, "/livez").await.status, 200);
     for path in ["/readyz", "/healthz"] {
@@ -89,11 +104,7 @@ async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
     assert_eq!(early.code(), Some(Code::Unavailable), "{early}");
 
     let opened = async || {
-        let mut options = fs_err::OpenOptions::new();
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        options.write(true).custom_flags(nonblocking);
-        // Whenever somebody waits for it.
-        drop(options.open(&segment));
+        write_nothing_to(&segment);
         (get(&address, "/readyz").await.status == 200).then_some(())
     };
     assert!(until(A_MINUTE, opened).await.is_some(), "{}", daemon.log());
@@ -108,6 +119,43 @@ async fn a_daemon_that_recovers_says_so_and_then_names_what_is_refused() {
     assert!(answer.body.contains(name), "{}", answer.body);
     collection.on(&client).delete().await;
     assert!(codes(&client.health().await.unwrap()).is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_a_daemon_that_recovers_for_settings_and_events_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, segment, _collection) = recovering(folder.path()).await;
+    let socket = async || Client::connect(&Address::Unix(daemon.socket())).await.ok();
+    let client = until(A_MINUTE, socket).await.unwrap();
+    let told = client.config().await.unwrap();
+    let settings: toml::Table = told.toml.parse().unwrap();
+    assert_eq!(settings["data_dir"].as_str(), daemon.data_dir().to_str());
+    let request = wire::EventsRequest {
+        follow: true,
+        ..Default::default()
+    };
+    let mut events = client.events(request).await.unwrap();
+    let first = events.next().await.unwrap().unwrap();
+    let Some(Told::Event(first)) = first.told else {
+        panic!("{first:?}");
+    };
+    assert_eq!(first.sequence, 1);
+    assert!(!client.health().await.unwrap().ready);
+
+    let ready = async {
+        while let Some(word) = events.next().await.unwrap() {
+            if matches!(word.told, Some(Told::Event(event)) if event.message == "ready") {
+                return true;
+            }
+        }
+        false
+    };
+    let opened = async || {
+        write_nothing_to(&segment);
+        client.health().await.unwrap().ready.then_some(())
+    };
+    let (ready, opened) = tokio::join!(ready, until(A_MINUTE, opened));
+    assert!(ready && opened.is_some(), "{}", daemon.log());
 }
 
 #[tokio::test]

@@ -52,6 +52,9 @@ labels! {
     Restore = "restore",
     ListSnapshots = "list_snapshots",
     DeleteSnapshot = "delete_snapshot",
+    Describe = "describe",
+    Config = "config",
+    Events = "events",
     /// Nothing that there is.
     Unknown = "unknown",
 }
@@ -125,6 +128,9 @@ impl Operation {
                 "Restore" => Self::Restore,
                 "ListSnapshots" => Self::ListSnapshots,
                 "DeleteSnapshot" => Self::DeleteSnapshot,
+                "Describe" => Self::Describe,
+                "Config" => Self::Config,
+                "Events" => Self::Events,
                 _ => Self::Unknown,
             },
             _ => Self::Unknown,
