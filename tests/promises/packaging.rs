@@ -87,6 +87,9 @@ fn the_image_has_the_data_and_the_sockets_in_its_volumes() {
     assert_volumes(&settings, &variables);
     let volumes = file.lines().find(|line| line.starts_with("VOLUME"));
     assert_eq!(volumes, Some("VOLUME /var/lib/wavekv /run/wavekv"));
+    assert_eq!(settings["http"]["listen"].as_str(), Some(""));
+    let check = file.lines().find(|line| line.starts_with("HEALTHCHECK "));
+    assert!(check.unwrap().ends_with(r#""wavekv health || exit 1"]"#));
     // Both binaries come from where the build puts them.
     assert!(file.contains("/target/release/wavekvd /wavekv/target/release/wavekv /usr/local/bin/"));
     assert!(file.contains("\nUSER wavekv\n"));
@@ -111,6 +114,11 @@ fn the_sidecar_has_the_data_and_the_sockets_in_its_volumes() {
     let settings = settings(command().envs(variables.iter().copied()));
     assert_volumes(&settings, &variables);
     assert_eq!(engine.1, format!("shm:{}", sockets(&settings)[1]));
+    let http = settings["http"]["listen"].as_str().unwrap();
+    let (_, port) = http.rsplit_once(':').unwrap();
+    assert!(lines.contains(&format!("containerPort: {port}").as_str()));
+    let probe = r#"command: ["wavekv", "health"]"#;
+    assert_eq!(lines.iter().filter(|line| **line == probe).count(), 3);
     for mount in ["/run/wavekv", "/var/lib/wavekv"] {
         assert!(lines.contains(&format!("mountPath: {mount}").as_str()));
     }

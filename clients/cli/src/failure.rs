@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// Some of several requests were refused; their sentences were printed.
     #[error("{failed} of {asked} failed")]
     Some { failed: usize, asked: usize },
+    /// The daemon says that it answers no calls; why was printed.
+    #[error("the daemon answers no calls")]
+    Unavailable,
     /// Something is not as it was; it was printed.
     #[error("{findings} findings")]
     Damaged { findings: usize },
@@ -69,6 +72,7 @@ impl Failure {
             | Self::Usage(_)
             | Self::Exact(_)
             | Self::Trace(TraceError::Read(_) | TraceError::Malformed { .. }) => 2,
+            Self::Unavailable => 4,
             Self::Client(_)
             | Self::Missed { .. }
             | Self::Some { .. }

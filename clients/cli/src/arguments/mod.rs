@@ -30,11 +30,12 @@ Environment:
   NO_COLOR        no colours, on a terminal either
 
 Exit codes:
-  0  done; or ended by Ctrl-C, for --watch and events --follow
+  0  done; or ended by Ctrl-C, for --watch and events --follow; health: calls are answered, whatever else there is to see to
   1  the daemon refused, its answer failed, a file cannot be written, verify found damage, capacity's plan does not hold, or Ctrl-C came
      before the end
   2  wrong usage, or a file that is no trace or no report
-  3  cannot connect to the daemon, or the connection broke";
+  3  cannot connect to the daemon, or the connection broke
+  4  health: the daemon answers no calls, since it opens its collections or stops";
 
 /// The command line of WaveKV, a KV-cache storage daemon with a vector-database API.
 #[derive(Debug, Parser)]
@@ -74,6 +75,8 @@ pub(crate) enum Verb {
     Bench(Bench),
     /// Say how much memory and disk a context needs, and measure it on a daemon of its own; writes a page, plots and JSON
     Capacity(Box<Capacity>),
+    /// Whether the daemon answers calls, and what else somebody should look at
+    Health(Watch),
     /// Sizes of the daemon
     Stats(Watch),
     /// What happened in the daemon, the oldest first; with --json an object a line

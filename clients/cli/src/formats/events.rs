@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 use wavekv_client::wire;
 use wavekv_client::wire::events_response::Told;
 
+use super::plain;
+
 /// A word of the daemon's as an object: an event, or how many were lost.
 pub(crate) fn json(word: &wire::EventsResponse) -> Value {
     let boot_epoch = word.boot_epoch;
@@ -53,13 +55,6 @@ pub(crate) fn line(word: &wire::EventsResponse) -> String {
         Some(Told::Lost(lost)) => format!("({lost} earlier events are not kept any more)"),
         None => String::new(),
     }
-}
-
-/// Without what a terminal would obey, or take for the end of the line.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 fn date(unix_ms: u64) -> String {
@@ -127,6 +122,5 @@ mod tests {
         };
         assert_eq!(json(&lost)["lost"], 9);
         assert_eq!(room("wavekvd"), "wavekvd");
-        assert_eq!(plain("a\x1b[2J\nb"), "a [2J b");
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod describe;
 pub(crate) mod eval;
 pub(crate) mod events;
 pub(crate) mod export;
+pub(crate) mod health;
 mod plot;
 pub(crate) mod settings;
 pub(crate) mod snapshots;
@@ -29,6 +30,13 @@ pub(crate) fn percent(share: f64) -> String {
     } else {
         format!("{:.1} %", share * 100.0)
     }
+}
+
+/// Without what a terminal would obey, or take for the end of the line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// A relative error: four decimals, or an exponent where those would say nothing.
@@ -97,6 +105,11 @@ mod tests {
         );
         let errors = [0.0834, 0.00012, 0.0, f64::NAN].map(error);
         assert_eq!(errors, ["0.0834", "1.2e-4", "0.0000", "NaN"]);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_left_out() {
+        assert_eq!(plain("a\x1b[2J\nb"), "a [2J b");
     }
 
     #[test]

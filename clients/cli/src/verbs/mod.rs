@@ -9,6 +9,7 @@ mod each;
 pub(crate) mod eval;
 mod events;
 mod generate;
+mod health;
 mod ingest;
 mod man;
 mod snapshots;
@@ -42,6 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Man { folder } => man::run(&folder),
+        Verb::Health(watch) => health::run(&connected().await?, &watch, json).await,
         Verb::Stats(watch) => stats::run(&connected().await?, &watch, json).await,
     }
 }

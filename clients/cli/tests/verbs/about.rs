@@ -1,4 +1,6 @@
-//! `wavekv config` and `wavekv events`.
+//! `wavekv health`, `wavekv config` and `wavekv events`.
+
+use wavekv_client::wire;
 
 use crate::daemon::Daemon;
 use crate::{json, wavekv};
@@ -7,6 +9,44 @@ fn said(daemon: &Daemon, line: &[&str]) -> String {
     let output = wavekv(daemon, line);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+fn in_health(ready: bool, severity: wire::Severity, code: &str) -> Daemon {
+    let reason = wire::HealthReason {
+        severity: severity.into(),
+        code: code.into(),
+        sentence: "because it is so".into(),
+    };
+    Daemon::in_health(wire::HealthResponse {
+        ready,
+        reasons: vec![reason],
+        ..Default::default()
+    })
+}
+
+#[test]
+fn health_is_a_word_and_reasons_and_its_exit_code_says_whether_calls_are_answered() {
+    assert_eq!(said(&Daemon::start(), &["health"]), "ready\n");
+    let degraded = in_health(true, wire::Severity::Degraded, "disk_low");
+    let page = said(&degraded, &["health"]);
+    assert!(page.starts_with("ready, degraded\n"), "{page}");
+    assert!(
+        page.contains("disk_low") && page.contains("because"),
+        "{page}"
+    );
+
+    let opening = in_health(false, wire::Severity::Unavailable, "recovering");
+    for line in [&["health"][..], &["health", "--json"]] {
+        let output = wavekv(&opening, line);
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        let page = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            page.contains("unavailable") && page.contains("recovering"),
+            "{page}"
+        );
+    }
+    let absent = ["health", "--address", "unix:/no/such.sock"];
+    assert_eq!(wavekv(&opening, &absent).status.code(), Some(3));
 }
 
 #[test]

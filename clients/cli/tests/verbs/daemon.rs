@@ -25,14 +25,23 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// One that is well.
     pub(crate) fn start() -> Self {
+        Self::in_health(wire::HealthResponse {
+            ready: true,
+            ..Default::default()
+        })
+    }
+
+    /// One that says so of itself.
+    pub(crate) fn in_health(health: wire::HealthResponse) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();
         let listener = {
             let _entered = runtime.enter();
             UnixListener::bind(folder.path().join("d.sock")).unwrap()
         };
-        let state = State::default();
+        let state = State(Arc::default(), health);
         let large = 64 << 20;
         let server = Server::builder()
             .add_service(CollectionsServiceServer::new(state.clone()))
@@ -55,8 +64,11 @@ impl Daemon {
 }
 
 /// Collections by name, each with its geometry and the K and V of its layers, tokens first.
-#[derive(Clone, Default)]
-struct State(Arc<Mutex<BTreeMap<String, Collection>>>);
+#[derive(Clone)]
+struct State(
+    Arc<Mutex<BTreeMap<String, Collection>>>,
+    wire::HealthResponse,
+);
 
 #[derive(Clone)]
 struct Collection {
@@ -399,10 +411,7 @@ impl DataService for State {
 #[tonic::async_trait]
 impl AdminService for State {
     async fn health(&self, _: Request<wire::HealthRequest>) -> Answer<wire::HealthResponse> {
-        Ok(Response::new(wire::HealthResponse {
-            ready: true,
-            ..Default::default()
-        }))
+        Ok(Response::new(self.1.clone()))
     }
 
     async fn stats(&self, _: Request<wire::StatsRequest>) -> Answer<wire::StatsResponse> {
