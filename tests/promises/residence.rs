@@ -133,7 +133,7 @@ async fn what_is_pinned_is_in_memory_and_stays() {
     let daemon = Daemon::with(&[SMALL]);
     let [pinned, other] = [
         filled(&daemon, &sequence, 8192).await,
-        filled(&daemon, &sequence, 16_384).await,
+        filled(&daemon, &sequence, 24_576).await,
     ];
     let client = &pinned.client;
     let place = async |collection: &Collection, placement| {
@@ -143,7 +143,7 @@ async fn what_is_pinned_is_in_memory_and_stays() {
     let whole = placed.residence.unwrap();
     // K and V of what is in segments, at least.
     assert!(whole.pinned && whole.resident_bytes > 4 * MIB, "{whole:?}");
-    scan(&other, &sequence, 16_384).await;
+    scan(&other, &sequence, 24_576).await;
     let now = pinned.residence().await;
     assert_eq!(
         (now.resident_bytes, now.misses),
@@ -162,7 +162,7 @@ async fn what_is_pinned_is_in_memory_and_stays() {
         whole.resident_bytes
     );
     place(&pinned, wire::Placement::Unpinned).await.unwrap();
-    scan(&other, &sequence, 16_384).await;
+    scan(&other, &sequence, 24_576).await;
     assert!(pinned.residence().await.evictions > 0);
 }
 
