@@ -5,7 +5,7 @@
 #   make inspector-check   the inspector in a headless Chromium, with screenshots in its light and dark, narrow and wide forms
 #   make test-transformers   those: with torch (5.6 GB) and the versions of transformers that the adapter is for
 #   make bench    all benchmarks, on this machine
-#   make capacity a million tokens in 512 MiB of memory: the plan, what was measured, and whether it holds
+#   make capacity a million tokens in 256 MiB of memory: the plan, what was measured, and whether it holds
 #   make soak     ten minutes of mixed load, with clients and daemons that are killed; afterwards all must be as before
 #   make lint     format, clippy and documentation, as CI asks for them
 #   make install  the daemon, the command line, what has shells complete them and their manual into PREFIX
@@ -66,7 +66,7 @@ bench: setup
 
 capacity: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
-	"$(CARGO_TARGET_DIR)/release/wavekv" capacity --tokens 1000000 --kv-heads 2 --memory 512MiB --out "$(CARGO_TARGET_DIR)/capacity"
+	"$(CARGO_TARGET_DIR)/release/wavekv" capacity --tokens 1000000 --kv-heads 2 --memory 256MiB --out "$(CARGO_TARGET_DIR)/capacity"
 
 soak: setup
 	WAVEKV_SOAK=600 $(CARGO) test --workspace --locked $(features) --test soak
