@@ -10,7 +10,7 @@ use wavekv_storage::store::{self, Assembly, Run, Store, StoredLayer};
 
 use crate::collection::layer::{Layer, Snapshot};
 use crate::collection::persist::{on_disk, run, segment_name};
-use crate::collection::{Collection, record};
+use crate::collection::{Collection, done, record};
 use crate::index::{Segment, schema};
 use crate::model::{
     CollectionName, Durability, Error, ErrorKind, Generation, NewTokens, TokenRange,
@@ -76,6 +76,7 @@ impl Collection {
             refusal: None,
             retention: self.retention,
             used_at: AtomicU64::new(0),
+            done: done::Counts::default(),
         })
     }
 

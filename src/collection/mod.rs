@@ -12,6 +12,7 @@ mod audit;
 mod audited;
 mod block;
 mod clusters;
+mod done;
 pub mod fetch;
 mod fork;
 mod gather;
@@ -47,6 +48,7 @@ use wavekv_storage::store::StoredCollection;
 pub use self::attend::Attended;
 pub use self::audited::{AuditSize, AuditedHead};
 pub use self::clusters::{HeadRanking, Ranked, Ranking};
+pub use self::done::Done;
 pub use self::fetch::{Fetched, What};
 pub use self::fork::Fork;
 pub use self::insert::Inserted;
@@ -105,6 +107,8 @@ pub struct Collection {
     retention: Retention,
     /// Milliseconds of the engine's time.
     used_at: AtomicU64,
+    /// What was done with it.
+    done: done::Counts,
     /// Why none of its tokens can be had.
     refusal: Option<Error>,
 }
@@ -147,6 +151,7 @@ impl Collection {
             stored,
             retention: Retention::default(),
             used_at: AtomicU64::new(0),
+            done: done::Counts::default(),
             refusal: None,
         })
     }
@@ -170,6 +175,7 @@ impl Collection {
             stored: self.stored.clone(),
             retention: self.retention,
             used_at: AtomicU64::new(self.used_at.load(Ordering::Relaxed)),
+            done: done::Counts::default(),
             refusal: Some(Error::new(error.kind(), message)),
         }
     }

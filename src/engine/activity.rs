@@ -1,11 +1,13 @@
 //! What the engine has done since its start, and has to do, for those who watch it over time. [`sizes`](super::sizes) says how
 //! big things are.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wavekv_storage::store::{CatalogSize, Device};
 
-use crate::collection::Traffic;
+use crate::collection::{Collection, Done, Traffic};
 use crate::engine::Engine;
 use crate::engine::pool::PoolSize;
 use crate::model::{Cost, IndexKind};
@@ -115,6 +117,21 @@ pub struct Activity {
 }
 
 impl Engine {
+    /// Of the collections that something was done with since the start, the `most` that were used last, the last one first, and
+    /// what was done. It looks at every collection.
+    pub fn used_last(&self, most: usize) -> Vec<(Arc<Collection>, Done)> {
+        let all = self.registry.all().into_iter();
+        let done = all.map(|collection| {
+            let done = collection.done();
+            (collection, done)
+        });
+        let mut used: Vec<_> = done.filter(|(_, done)| *done != Done::default()).collect();
+        // Those that were used within the same moment stay in order of their names.
+        used.sort_by_key(|(collection, _)| Reverse(collection.used_at()));
+        used.truncate(most);
+        used
+    }
+
     /// What the engine has done and has to do. It asks the file system, and looks at every collection.
     pub fn activity(&self) -> Activity {
         let work = &self.work;

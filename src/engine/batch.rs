@@ -117,7 +117,9 @@ impl Engine {
         for (given, answer) in prepared.into_iter().zip(&answers) {
             if let (Ok(given), Ok(answer)) = (given, answer) {
                 let kind = given.collection.parameters().kind;
-                self.work.attended(kind, &answer.what.report.cost);
+                let cost = &answer.what.report.cost;
+                self.work.attended(kind, cost);
+                given.collection.note_attend(cost);
                 self.audits.consider(given.what);
             }
         }
@@ -181,6 +183,7 @@ impl Engine {
             let layer = entry.collection.layer(entry.layer)?;
             let what = self.told_if_full(insert(layer, &entry.what))?;
             self.work.inserted(what.stored);
+            entry.collection.note_insert(&what);
             self.cluster_if_due(&entry.collection, entry.layer);
             Ok(Answer {
                 collection: Arc::clone(&entry.collection),

@@ -19,12 +19,13 @@ const WAIT: Duration = Duration::from_secs(2);
 const NOT_READY: &str = "the daemon is opening its collections: expected a call after it is ready, which its health service \
                          tells";
 
-/// The calls that are answered at any time: those that tell an operator how the daemon is, what happens in it and what it was
-/// told to do, which somebody wants to know most while it is not ready. None of them needs a collection.
-const ALWAYS_ANSWERED: [&str; 3] = [
+/// The calls that are answered at any time: those that tell an operator how the daemon is, what happens in it, what it does
+/// and what it was told to do, which somebody wants to know most while it is not ready. None of them needs a collection.
+const ALWAYS_ANSWERED: [&str; 4] = [
     "/wavekv.v1.AdminService/Health",
     "/wavekv.v1.AdminService/Events",
     "/wavekv.v1.AdminService/Config",
+    "/wavekv.v1.AdminService/Activity",
 ];
 
 /// Lets calls in once the daemon is ready.

@@ -148,6 +148,7 @@ impl Server {
             about: Arc::new(about),
             stopped: stopped.clone(),
             health: health.clone(),
+            metrics: Arc::clone(calls.metrics()),
         };
         let routes = routes(admin, most, &calls, &readiness)?.add_service(reporting);
         set_not_serving(&reporter).await;

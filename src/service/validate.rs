@@ -16,6 +16,9 @@ use crate::telemetry::events::EventLevel;
 /// Entries of a page when the request does not say.
 const PAGE_SIZE: u32 = 100;
 
+/// Collections of which an answer tells what was done with them.
+const MOST_BUSY: u32 = 100;
+
 /// The collection that a request names.
 ///
 /// # Errors
@@ -182,6 +185,18 @@ pub fn event_level(given: i32) -> Result<EventLevel, Invalid> {
             "0 (unspecified), 1 (info), 2 (warn) or 3 (error)",
         )),
     }
+}
+
+/// Of how many collections an answer tells what was done with them.
+///
+/// # Errors
+/// [`Invalid`] when they are too many.
+pub fn busiest(given: u32) -> Result<usize, Invalid> {
+    if given > MOST_BUSY {
+        let expected = format!("at most {MOST_BUSY}");
+        return Err(Invalid::new("busiest", given, expected));
+    }
+    Ok(given as usize)
 }
 
 /// Where K, V and codes are to be.

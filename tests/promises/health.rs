@@ -140,6 +140,7 @@ async fn who_asks_a_daemon_that_recovers_for_settings_and_events_is_answered() {
         panic!("{first:?}");
     };
     assert_eq!(first.sequence, 1);
+    client.activity(1).await.unwrap();
     assert!(!client.health().await.unwrap().ready);
 
     let ready = async {

@@ -11,6 +11,7 @@ mod harness;
 
 mod about;
 mod accuracy;
+mod activity;
 mod audit;
 mod backpressure;
 mod bad_input;

@@ -214,6 +214,7 @@ waiting! {
     health() -> wire::HealthResponse;
     stats(collection: Option<wire::CollectionRef>) -> wire::StatsResponse;
     config() -> wire::ConfigResponse;
+    activity(busiest: u32) -> wire::ActivityResponse;
     describe(collection: wire::CollectionRef) -> wire::DescribeResponse;
     place(collection: wire::CollectionRef, placement: wire::Placement) -> wire::PlaceResponse;
     list_snapshots() -> Vec<wire::SnapshotDescription>;

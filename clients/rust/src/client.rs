@@ -177,6 +177,15 @@ impl Client {
         self.answered(self.admin.clone().config(request)).await
     }
 
+    /// What the daemon has done since its start, and what was done with at most `busiest` of the collections used last.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `InvalidArgument` when `busiest` is above 100.
+    pub async fn activity(&self, busiest: u32) -> Result<wire::ActivityResponse, ClientError> {
+        let request = self.request(wire::ActivityRequest { busiest });
+        self.answered(self.admin.clone().activity(request)).await
+    }
+
     /// Says where the K, V and codes of a collection are to be; what is pinned is so until the daemon ends.
     ///
     /// # Errors

@@ -9,12 +9,12 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use wavekv_proto::v1::admin_service_server::AdminService;
 use wavekv_proto::v1::{
-    AuditStats, AuditedHead, ClusteringStats, CollectionRef, ConfigRequest, ConfigResponse,
-    DeleteSnapshotRequest, DeleteSnapshotResponse, DescribeRequest, DescribeResponse, DiskStats,
-    EventsRequest, EventsResponse, HealthRequest, HealthResponse, LayerStats, ListSnapshotsRequest,
-    ListSnapshotsResponse, MemoryStats, PlaceRequest, PlaceResponse, RestoreRequest,
-    RestoreResponse, SnapshotRequest, SnapshotResponse, StatsRequest, StatsResponse, VerifyRequest,
-    VerifyResponse,
+    ActivityRequest, ActivityResponse, AuditStats, AuditedHead, ClusteringStats, CollectionRef,
+    ConfigRequest, ConfigResponse, DeleteSnapshotRequest, DeleteSnapshotResponse, DescribeRequest,
+    DescribeResponse, DiskStats, EventsRequest, EventsResponse, HealthRequest, HealthResponse,
+    LayerStats, ListSnapshotsRequest, ListSnapshotsResponse, MemoryStats, PlaceRequest,
+    PlaceResponse, RestoreRequest, RestoreResponse, SnapshotRequest, SnapshotResponse,
+    StatsRequest, StatsResponse, VerifyRequest, VerifyResponse,
 };
 
 use crate::collection::LayerSize;
@@ -23,10 +23,11 @@ use crate::engine::{Engine, sizes};
 use crate::model::Error;
 use crate::service::about::About;
 use crate::service::grpc::snapshots::{self, Answers};
-use crate::service::grpc::{describe, events};
+use crate::service::grpc::{activity, describe, events};
 use crate::service::health::{self, Health};
 use crate::service::status::status;
 use crate::service::{validate, wire};
+use crate::telemetry::metrics::Metrics;
 
 /// The service over an engine.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Admin {
     pub(in crate::service) stopped: watch::Receiver<bool>,
     /// Whether the daemon is well.
     pub(in crate::service) health: Health,
+    /// The calls that there were.
+    pub(in crate::service) metrics: Arc<Metrics>,
 }
 
 #[tonic::async_trait]
@@ -153,6 +156,17 @@ impl AdminService for Admin {
         answer(described.await.and_then(|described| described))
     }
 
+    async fn activity(
+        &self,
+        request: Request<ActivityRequest>,
+    ) -> Result<Response<ActivityResponse>, Status> {
+        let (engine, metrics) = (Arc::clone(&self.engine), Arc::clone(&self.metrics));
+        let request = request.into_inner();
+        let told = move || activity::activity(&engine, &metrics, request);
+        let told = tokio::task::spawn_blocking(told).await;
+        answer(told.map_err(Error::internal).and_then(|told| told))
+    }
+
     type EventsStream = Answers<EventsResponse>;
 
     async fn events(
@@ -185,7 +199,11 @@ fn place(engine: &Engine, request: &PlaceRequest) -> Result<PlaceResponse, Error
     })
 }
 
-fn stats(engine: &Engine, named: Option<&CollectionRef>) -> Result<StatsResponse, Error> {
+/// Sizes of the daemon, or of the collection that is named.
+pub(super) fn stats(
+    engine: &Engine,
+    named: Option<&CollectionRef>,
+) -> Result<StatsResponse, Error> {
     let whole = engine.size();
     let mut response = StatsResponse {
         boot_epoch: engine.boot_epoch().0,

@@ -1,5 +1,6 @@
 //! The three services of the contract, one file each. A handler checks, has the engine compute, and answers; nothing else.
 
+mod activity;
 mod admin;
 mod collections;
 mod data_plane;

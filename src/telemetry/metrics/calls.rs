@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use prometheus::core::Metric as _;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -55,7 +56,25 @@ pub struct Timed {
     outcome: Outcome,
 }
 
+/// Calls of one operation, over one transport, that came to the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallCounts {
+    /// What was asked for.
+    pub operation: Operation,
+    /// How they came.
+    pub transport: Transport,
+    /// What they came to.
+    pub outcome: Outcome,
+    /// By how long they took: one for each of [`Metrics::BUCKET_SECONDS`], and those that took longer.
+    pub counts: Vec<u64>,
+    /// That all of them took.
+    pub seconds: f64,
+}
+
 impl Metrics {
+    /// What the buckets of [`CallCounts`] end with.
+    pub const BUCKET_SECONDS: &[f64] = &SECONDS;
+
     /// Nothing is counted yet, but of the process what the system has counted.
     ///
     /// # Errors
@@ -103,6 +122,31 @@ impl Metrics {
 
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The calls that there were, told apart as they are exported. Calls that end meanwhile do not wait for it.
+    pub fn calls(&self) -> Vec<CallCounts> {
+        let operations = Operation::ALL.iter();
+        let kinds = operations.flat_map(|&operation| {
+            Transport::ALL.iter().flat_map(move |&transport| {
+                let outcomes = Outcome::ALL.iter();
+                outcomes.map(move |&outcome| (operation, transport, outcome))
+            })
+        });
+        // The order of the cells.
+        let calls = kinds.zip(self.by_call.iter()).filter_map(|(kind, cell)| {
+            let (operation, transport, outcome) = kind;
+            let series = cell.get()?.metric();
+            let histogram = series.get_histogram();
+            Some(CallCounts {
+                operation,
+                transport,
+                outcome,
+                counts: counts(histogram),
+                seconds: histogram.get_sample_sum(),
+            })
+        });
+        calls.collect()
     }
 
     /// Begins to measure a call.
@@ -171,6 +215,17 @@ fn filled<T>(cell: &OnceLock<T>, made: impl FnOnce() -> Option<T>) -> Option<&T>
     cell.get()
 }
 
+/// Of every bucket, which the library adds up.
+fn counts(histogram: &prometheus::proto::Histogram) -> Vec<u64> {
+    let up_to = histogram.get_bucket().iter();
+    let up_to = up_to.map(prometheus::proto::Bucket::cumulative_count);
+    let mut below = 0;
+    up_to
+        .chain([histogram.get_sample_count()])
+        .map(|up_to| up_to - std::mem::replace(&mut below, up_to))
+        .collect()
+}
+
 fn opts(of: Metric) -> Opts {
     Opts::new(of.name, of.help)
 }
@@ -202,6 +257,32 @@ impl Drop for Timed {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::Page;
+
+    #[test]
+    fn calls_are_told_apart_by_kind_and_each_is_in_one_bucket() {
+        let metrics = Metrics::start(Clock::start()).unwrap();
+        assert!(metrics.calls().is_empty());
+        for _ in 0..3 {
+            metrics
+                .begin(Operation::Attend, Transport::Shm)
+                .came_to(Outcome::Ok);
+        }
+        drop(metrics.begin(Operation::Activity, Transport::GrpcTcp));
+        let calls = metrics.calls();
+        let kinds = calls
+            .iter()
+            .map(|call| (call.operation, call.transport, call.outcome));
+        let expected = [
+            (Operation::Attend, Transport::Shm, Outcome::Ok),
+            (Operation::Activity, Transport::GrpcTcp, Outcome::Cancelled),
+        ];
+        assert!(kinds.eq(expected), "{calls:?}");
+        for (call, expected) in calls.iter().zip([3, 1]) {
+            assert_eq!(call.counts.len(), Metrics::BUCKET_SECONDS.len() + 1);
+            assert_eq!(call.counts.iter().sum::<u64>(), expected, "{call:?}");
+            assert!(call.seconds >= 0.0);
+        }
+    }
 
     #[test]
     fn a_call_is_counted_by_what_it_came_to_and_one_that_says_nothing_was_cancelled() {

@@ -1,7 +1,7 @@
 //! Every metric, declared once: [`METRICS.md`](METRICS.md) is made of this table, and nothing is exported that is not in it.
 //!
 //! No metric is told apart by collection: there may be any number of these, and each would be a series of its own for ever.
-//! `AdminService.Stats` says the same of one collection.
+//! `AdminService.Stats` says the same of one collection, and `Activity` what was done with those that were used last.
 
 /// How a metric goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

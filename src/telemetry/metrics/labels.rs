@@ -55,6 +55,7 @@ labels! {
     Describe = "describe",
     Config = "config",
     Events = "events",
+    Activity = "activity",
     /// Nothing that there is.
     Unknown = "unknown",
 }
@@ -131,6 +132,7 @@ impl Operation {
                 "Describe" => Self::Describe,
                 "Config" => Self::Config,
                 "Events" => Self::Events,
+                "Activity" => Self::Activity,
                 _ => Self::Unknown,
             },
             _ => Self::Unknown,

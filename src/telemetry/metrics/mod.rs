@@ -16,6 +16,6 @@ mod page;
 #[cfg(test)]
 mod table;
 
-pub use self::calls::{Metrics, Timed};
+pub use self::calls::{CallCounts, Metrics, Timed};
 pub use self::labels::{Operation, Outcome, ShmEnd, Transport};
 pub use self::page::{CONTENT_TYPE, Page};

@@ -15,7 +15,8 @@ const HEADER: &str = "\
 # Metrics
 
 What `/metrics` of `http.listen` has, in the text form of Prometheus. Counters begin at 0 with the process. Labels are of a
-handful of values each: none names a collection, of which there may be any number.
+handful of values each: none names a collection, of which there may be any number. What was done with those that were used last,
+`AdminService.Activity` tells, and `wavekv top` shows.
 
 | metric | kind | unit | labels | what it says |
 | --- | --- | --- | --- | --- |

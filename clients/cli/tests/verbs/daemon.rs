@@ -1,6 +1,7 @@
 //! A daemon in a thread: the contract as far as the command needs it, all attention exact in f64.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::UnixListener;
@@ -41,7 +42,7 @@ impl Daemon {
             let _entered = runtime.enter();
             UnixListener::bind(folder.path().join("d.sock")).unwrap()
         };
-        let state = State(Arc::default(), health);
+        let state = State(Arc::default(), health, Arc::default());
         let large = 64 << 20;
         let server = Server::builder()
             .add_service(CollectionsServiceServer::new(state.clone()))
@@ -68,6 +69,8 @@ impl Daemon {
 struct State(
     Arc<Mutex<BTreeMap<String, Collection>>>,
     wire::HealthResponse,
+    /// How often somebody asked what was done.
+    Arc<AtomicU64>,
 );
 
 #[derive(Clone)]
@@ -454,6 +457,49 @@ impl AdminService for State {
             boot_epoch: 1,
             toml: "a = 1\n[t]\nb = 2\nc = 4\n".into(),
             default_toml: "a = 1\n[t]\nb = 2\nc = 3\n".into(),
+        }))
+    }
+
+    async fn activity(
+        &self,
+        request: Request<wire::ActivityRequest>,
+    ) -> Answer<wire::ActivityResponse> {
+        // As if ten attends were done between any two answers, and a second went by.
+        let asked = self.2.fetch_add(1, Ordering::Relaxed) + 1;
+        let collection = wire::CollectionActivity {
+            collection: Some(wire::CollectionRef {
+                namespace: "default".into(),
+                name: "chat".into(),
+                generation: Some(1),
+            }),
+            attends: 10 * asked,
+            read_bytes: 1024 * asked,
+            full_bytes: 10240 * asked,
+            ..Default::default()
+        };
+        let call = wire::CallActivity {
+            operation: "attend".into(),
+            transport: "shm".into(),
+            outcome: "ok".into(),
+            counts: vec![0, 10 * asked, 0],
+            ..Default::default()
+        };
+        let stats = wire::StatsResponse {
+            boot_epoch: 1,
+            uptime_ms: 1000 * asked,
+            ..self
+                .stats(Request::new(wire::StatsRequest::default()))
+                .await?
+                .into_inner()
+        };
+        Ok(Response::new(wire::ActivityResponse {
+            stats: Some(stats),
+            bucket_seconds: vec![0.001, 0.002],
+            calls: vec![call],
+            read_bytes: 1024 * asked,
+            full_bytes: 10240 * asked,
+            collections: vec![collection; request.get_ref().busiest.min(1) as usize],
+            ..Default::default()
         }))
     }
 
