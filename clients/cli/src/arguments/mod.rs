@@ -5,6 +5,7 @@ mod capacity;
 mod collections;
 mod daemon;
 mod snapshots;
+mod top;
 mod watch;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use collections::{
 };
 pub(crate) use daemon::{Config, EventLevel, Events};
 pub(crate) use snapshots::{RmSnapshots, SnapshotsVerb};
+pub(crate) use top::Top;
 pub(crate) use watch::Watch;
 
 const AFTER_HELP: &str = "\
@@ -30,7 +32,7 @@ Environment:
   NO_COLOR        no colours, on a terminal either
 
 Exit codes:
-  0  done; or ended by Ctrl-C, for --watch and events --follow; health: calls are answered, whatever else there is to see to
+  0  done; or ended by Ctrl-C, for --watch, top and events --follow; health: calls are answered, whatever else there is to see to
   1  the daemon refused, its answer failed, a file cannot be written, verify found damage, capacity's plan does not hold, or Ctrl-C came
      before the end
   2  wrong usage, or a file that is no trace or no report
@@ -79,6 +81,8 @@ pub(crate) enum Verb {
     Health(Watch),
     /// Sizes of the daemon
     Stats(Watch),
+    /// What the daemon is doing: how much, how fast, with which collections; live on a terminal, else a page an interval
+    Top(Top),
     /// What happened in the daemon, the oldest first; with --json an object a line
     Events(Events),
     /// The settings that hold in the daemon

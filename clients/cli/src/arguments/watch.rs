@@ -19,7 +19,7 @@ pub(crate) struct Watch {
 }
 
 /// A tenth of a second is as often as anybody can read.
-fn seconds(given: &str) -> Result<Duration, String> {
+pub(super) fn seconds(given: &str) -> Result<Duration, String> {
     let seconds = given.parse().ok();
     let seconds = seconds.filter(|seconds| (0.1..=86_400.0).contains(seconds));
     let seconds = seconds.map(Duration::from_secs_f64);

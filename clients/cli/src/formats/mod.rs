@@ -12,6 +12,7 @@ mod plot;
 pub(crate) mod settings;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
+pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod verify;
 

@@ -14,6 +14,7 @@ mod ingest;
 mod man;
 mod snapshots;
 mod stats;
+mod top;
 
 use wavekv_client::Client;
 
@@ -44,6 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Verb::Man { folder } => man::run(&folder),
         Verb::Health(watch) => health::run(&connected().await?, &watch, json).await,
+        Verb::Top(top) => top::run(&connected().await?, &top, json).await,
         Verb::Stats(watch) => stats::run(&connected().await?, &watch, json).await,
     }
 }

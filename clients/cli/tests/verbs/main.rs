@@ -10,6 +10,7 @@ mod eval;
 mod export;
 mod ingest;
 mod pages;
+mod top;
 
 use std::path::Path;
 use std::process::{Command, Output};
