@@ -39,7 +39,9 @@ class Daemon:
 
     def start(self) -> None:
         with open(self.work / "log", "ab") as log:
-            settings = ("grpc.listen=", f"http.listen=127.0.0.1:{self.port}")
+            # Small segments, so that there are some.
+            sizes = ("index.segment_tokens=1024", "index.decode_segment_tokens=512")
+            settings = ("grpc.listen=", f"http.listen=127.0.0.1:{self.port}", *sizes)
             flags = [flag for setting in settings for flag in ("--set", setting)]
             command = [self.folder / "wavekvd", "--data-dir", self.work / "data", *flags]
             self.process = subprocess.Popen(command, stderr=log)
@@ -156,6 +158,7 @@ class Watched:
         )
 
     def shot(self, out: Path, view: str, scheme: str, size: str) -> None:
+        self.page.evaluate("scrollTo(0, 0)")
         self.page.wait_for_timeout(300)
         self.page.screenshot(path=out / f"{view}-{scheme}-{size}.png", full_page=True)
 
@@ -187,6 +190,7 @@ def collection(watched: Watched, name: str) -> None:
     expect(page.get_by_label("Shown").locator("option")).to_have_count(6)
     expect(page.get_by_role("heading", name="Clusters of layer 1, KV head 2")).to_be_visible()
     expect(page.get_by_label("Zones of the last query")).to_contain_text(re.compile(r"coded \(read as codes\)[1-9]"))
+    expect(page.get_by_label("Segments").locator("li")).to_have_count(4)
     expect(page.get_by_role("region", name="Clusters")).to_contain_text("the last query (adaptive:0.05")
     until(lambda: watched.colours("Heat map") > 6)
     until(lambda: watched.colours("Clusters in a plane") > 20)

@@ -16,7 +16,7 @@ pub(super) struct Counts {
     full_bytes: AtomicU64,
 }
 
-/// What [`Counts`] say.
+/// What `Counts` say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// Answers.

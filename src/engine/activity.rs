@@ -19,7 +19,7 @@ pub(super) struct Tally {
     failed: AtomicU64,
 }
 
-/// What a [`Tally`] says.
+/// What a `Tally` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tried {
     /// So often it was done.

@@ -15,7 +15,7 @@
 //! nothing (`guard.rs`): only GET and HEAD are served, no answer may be read by another origin, and a host is an address or
 //! `localhost`, because a name could be one that was made to lead here (DNS rebinding).
 //!
-//! Must not know: gRPC, and how what it tells came about. Start at [`Door`], then `routes.rs`, then `inspector/`.
+//! Must not know: gRPC, and how what it tells came about. Start at `Door`, then `routes.rs`, then `inspector/`.
 
 mod door;
 mod guard;

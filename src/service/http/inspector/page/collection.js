@@ -128,7 +128,7 @@ function about(found) {
     hits: traffic > 0 ? `${percent(found.blocks.hits / traffic)} of ${whole(traffic)}` : NONE,
     pinned: found.pinned ? "pinned in memory" : "comes and leaves",
     generation: found.generation,
-    shares: found.all_sharers > 0 ? `${counted(found.all_sharers, "collection")} share with it` : "with nobody",
+    shares: found.all_sharers > 0 ? `with ${counted(found.all_sharers, "collection")}` : "with nobody",
   };
 }
 

@@ -59,5 +59,6 @@ export function age(ms) {
 
 export function rate(value) {
   if (value === null || value === undefined) return NONE;
+  if (value === 0) return "0 /s";
   return `${value >= 100 ? whole(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2)} /s`;
 }
