@@ -73,7 +73,7 @@ async fn patiently<T>(
 }
 
 /// Done, by this call or by an earlier try of it.
-fn done<T>(answer: Result<T, ClientError>, already: Code) {
+pub(crate) fn done<T>(answer: Result<T, ClientError>, already: Code) {
     match answer {
         Ok(_) => {}
         Err(refused) if refused.code() == Some(already) => {}
