@@ -156,6 +156,7 @@ async fn what_is_pinned_is_in_memory_and_stays() {
     place(&pinned, wire::Placement::Demoted).await.unwrap();
     let left = pinned.residence().await;
     assert!(!left.pinned && left.resident_bytes < MIB, "{left:?}");
+    place(&other, wire::Placement::Demoted).await.unwrap();
     place(&pinned, wire::Placement::Promoted).await.unwrap();
     assert_eq!(
         pinned.residence().await.resident_bytes,
