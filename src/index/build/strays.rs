@@ -16,6 +16,10 @@ const RARE: usize = 512;
 
 /// Takes such points out of their clusters.
 pub(super) fn take_apart(points: &Points, clusters: &mut Clusters) {
+    let most = points.rows() / RARE;
+    if most == 0 {
+        return;
+    }
     let many = || clusters.iter().filter(|rows| rows.len() > 1);
     let (mut cluster, mut pooled) = (
         Beside::default(),
@@ -46,7 +50,7 @@ pub(super) fn take_apart(points: &Points, clusters: &mut Clusters) {
     let far = FAR * whole / distances.len().max(1) as f64;
     distances.retain(|(distance, _)| *distance > far);
     distances.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    distances.truncate(points.rows() / RARE);
+    distances.truncate(most);
     if distances.is_empty() {
         return;
     }
@@ -66,34 +70,35 @@ pub(super) fn take_apart(points: &Points, clusters: &mut Clusters) {
 /// The points of one cluster, each beside the others.
 #[derive(Debug, Default)]
 struct Beside {
-    /// Of all.
-    sums: Vec<i64>,
-    count: i64,
+    /// Of all: of numbers of 16 bits, and of the hundreds that a cluster has at most.
+    sums: Vec<i32>,
+    count: i32,
 }
 
 impl Beside {
     /// From now on of these rows, two or more.
     fn sum(&mut self, points: &Points, rows: &[u32]) {
-        self.count = rows.len() as i64;
+        self.count = rows.len() as i32;
         self.sums.clear();
         self.sums.resize(points.dim().next_multiple_of(2), 0);
         for row in rows {
             let numbers = points.row(*row as usize).as_flattened();
             for (sum, number) in self.sums.iter_mut().zip(numbers) {
-                *sum += i64::from(*number);
+                *sum += i32::from(*number);
             }
         }
     }
 
     /// The squared distance of a row from the mean of the others, dimension by dimension.
     fn squares(&self, points: &Points, row: u32) -> impl Iterator<Item = f64> {
-        let others = (self.count - 1) as f64;
+        let others = f64::from(self.count - 1);
         let scale = (others * others).recip();
         let numbers = points.row(row as usize).as_flattened();
         // |n x - sum| is n - 1 times the distance, and a whole number: the same on every CPU.
-        let whole = self.sums.iter().zip(numbers);
-        whole
-            .map(move |(sum, number)| (self.count * i64::from(*number) - sum).pow(2) as f64 * scale)
+        self.sums.iter().zip(numbers).map(move |(sum, number)| {
+            let whole = f64::from(self.count * i32::from(*number) - sum);
+            whole * whole * scale
+        })
     }
 }
 
