@@ -1,6 +1,7 @@
 //! Ranges of settings.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 /// One setting that is out of its range.
@@ -33,6 +34,19 @@ impl Checks {
                 expected,
             });
         }
+    }
+
+    /// No other machine may reach an address, unless that is `allowed`.
+    pub(super) fn loopback(
+        &mut self,
+        setting: &'static str,
+        address: SocketAddr,
+        allowed: bool,
+        expected: &str,
+    ) {
+        let holds = allowed || address.ip().to_canonical().is_loopback();
+        let got = format_args!("\"{address}\"");
+        self.require(holds, setting, got, expected);
     }
 
     pub(super) fn range<T: PartialOrd + Display + Copy>(

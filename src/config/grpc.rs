@@ -52,10 +52,10 @@ impl Default for GrpcSettings {
 impl GrpcSettings {
     pub(super) fn check(&self, checks: &mut Checks) {
         if let Some(listen) = self.listen {
-            checks.require(
-                self.allow_non_loopback || listen.ip().to_canonical().is_loopback(),
+            checks.loopback(
                 "grpc.listen",
-                format_args!("{:?}", listen.to_string()),
+                listen,
+                self.allow_non_loopback,
                 "a loopback address such as \"127.0.0.1:7600\", or grpc.allow_non_loopback = true",
             );
         }

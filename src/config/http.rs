@@ -61,10 +61,10 @@ impl HttpSettings {
 
     pub(super) fn check(&self, checks: &mut Checks) {
         if let Some(listen) = self.listen {
-            checks.require(
-                self.allow_non_loopback || listen.ip().to_canonical().is_loopback(),
+            checks.loopback(
                 "http.listen",
-                format_args!("{:?}", listen.to_string()),
+                listen,
+                self.allow_non_loopback,
                 "a loopback address such as \"127.0.0.1:7601\", or http.allow_non_loopback = true",
             );
         }

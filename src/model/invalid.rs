@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+/// Characters of a text that are shown to whoever sent it.
+const SHOWN: usize = 64;
+
 /// A value that cannot be accepted: which field, what it was, what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}: expected {expected}")]
@@ -22,6 +25,11 @@ impl Invalid {
             value: value.to_string(),
             expected: expected.into(),
         }
+    }
+
+    /// A refusal of text in `field`, [`quoted`].
+    pub fn of_text(field: impl Into<String>, text: &str, expected: impl Into<String>) -> Self {
+        Self::new(field, quoted(text), expected)
     }
 
     /// Refuses `value` when it is outside `range`.
@@ -50,4 +58,10 @@ impl Invalid {
         self.field = format!("{prefix}.{}", self.field);
         self
     }
+}
+
+/// Text of somebody else's in a sentence: in quotes, and not more of it than a sentence bears.
+pub fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(SHOWN).collect();
+    format!("{shown:?}")
 }

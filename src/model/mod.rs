@@ -28,7 +28,7 @@ pub use durability::Durability;
 pub use error::{Error, ErrorKind};
 pub use geometry::{Geometry, LayerKind};
 pub use ids::{BootEpoch, ClusterId, Generation, KvHead, LayerId, SegmentId, SegmentIds};
-pub use invalid::Invalid;
+pub use invalid::{Invalid, quoted};
 pub use kind::IndexKind;
 pub use mode::{BudgetRule, Mode, Ranking};
 pub use name::CollectionName;

@@ -15,7 +15,7 @@ mod health;
 pub mod http;
 mod listen;
 mod message_size;
-mod page_token;
+mod page;
 mod readiness;
 mod room;
 pub mod server;

@@ -53,13 +53,13 @@ pub fn collection_to_be(
     }
 }
 
-/// How many entries of a listing a page has; 0 where the request does not say.
+/// How many entries of a listing a page has, as `field` says; 0 where the request does not say.
 ///
 /// # Errors
 /// [`Invalid`] when they are too many.
-pub fn page_size(given: u32) -> Result<usize, Invalid> {
+pub fn page_size(field: &str, given: u32) -> Result<usize, Invalid> {
     let size = if given == 0 { PAGE_SIZE } else { given };
-    Ok(Invalid::unless_within("page_size", size, limits::PAGE_SIZE)? as usize)
+    Ok(Invalid::unless_within(field, size, limits::PAGE_SIZE)? as usize)
 }
 
 /// How many entries a batch has.

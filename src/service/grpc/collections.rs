@@ -12,7 +12,7 @@ use wavekv_proto::v1::{
 use crate::engine::Engine;
 use crate::model::{CollectionName, Error, ErrorKind, Retention};
 use crate::service::status::status;
-use crate::service::{page_token, validate, wire};
+use crate::service::{page, validate, wire};
 
 /// The service over an engine.
 #[derive(Clone, Debug)]
@@ -55,24 +55,19 @@ impl Collections {
     }
 
     fn list_now(&self, request: &ListRequest) -> Result<ListResponse, Error> {
-        let size = validate::page_size(request.page_size)?;
+        let size = validate::page_size("page_size", request.page_size)?;
         let namespace = match request.namespace.as_str() {
             "*" => None,
             namespace => Some(CollectionName::checked_namespace(namespace)?),
         };
-        let after = page_token::read("page_token", &request.page_token)?;
+        let after = page::read("page_token", &request.page_token)?;
         let mut found = self.0.list(
             namespace,
             &request.name_prefix,
             after.as_ref(),
             size.saturating_add(1),
         );
-        let more = found.len() > size;
-        found.truncate(size);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|last| page_token::after(last.name()));
+        let next = page::cut(&mut found, size).map(|last| page::after(last.name()));
         Ok(ListResponse {
             collections: found
                 .iter()
@@ -105,7 +100,6 @@ impl Collections {
     }
 }
 
-/// The name of the last collection of a page; `|` is in no name.
 #[tonic::async_trait]
 impl CollectionsService for Collections {
     async fn create(

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::engine::snapshots::Begun;
 use crate::model::{Error, Invalid, SnapshotName};
 use crate::service::status::status;
-use crate::service::{validate, wire};
+use crate::service::{page, validate, wire};
 
 /// A stream of answers.
 pub(super) type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
@@ -117,7 +117,7 @@ pub(super) fn list(
     engine: &Engine,
     request: &ListSnapshotsRequest,
 ) -> Result<ListSnapshotsResponse, Error> {
-    let size = validate::page_size(request.page_size)?;
+    let size = validate::page_size("page_size", request.page_size)?;
     let after = match request.page_token.as_str() {
         "" => None,
         token => Some(SnapshotName::new(token).map_err(|refused| {
@@ -129,11 +129,9 @@ pub(super) fn list(
         })?),
     };
     let mut found = engine.list_snapshots(after.as_ref(), size.saturating_add(1))?;
-    let more = found.len() > size;
-    found.truncate(size);
-    let last = found.last().filter(|_| more);
+    let next = page::cut(&mut found, size).map(|last| last.name.clone());
     Ok(ListSnapshotsResponse {
-        next_page_token: last.map(|last| last.name.clone()).unwrap_or_default(),
+        next_page_token: next.unwrap_or_default(),
         snapshots: found.into_iter().map(wire::snapshot).collect(),
         boot_epoch: engine.boot_epoch().0,
     })

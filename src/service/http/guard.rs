@@ -13,6 +13,8 @@ use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use tower::ServiceExt as _;
 
+use crate::model::Invalid;
+
 /// Of every answer: nobody keeps it, takes it for something else, shows it within a page of its own, or reads it from one.
 const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
@@ -70,11 +72,9 @@ impl Guard {
         if self.any_host {
             return None;
         }
-        let shown: String = stranger.chars().take(64).collect();
-        let sentence = format!(
-            "the host is {shown:?}: expected an IP address or localhost, or http.allow_non_loopback = true\n"
-        );
-        Some((StatusCode::FORBIDDEN, sentence).into_response())
+        let expected = "an IP address or localhost, or http.allow_non_loopback = true";
+        let refused = Invalid::of_text("the host", stranger, expected);
+        Some((StatusCode::FORBIDDEN, format!("{refused}\n")).into_response())
     }
 }
 

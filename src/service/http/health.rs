@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::service::health::{Health, Reason, Severity, worst};
 
@@ -38,7 +38,7 @@ fn answer(headers: &HeaderMap, reasons: &[Reason]) -> Response {
     };
     let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains(JSON)) {
-        return (status, [(CONTENT_TYPE, JSON)], json(reasons)).into_response();
+        return (status, [(CONTENT_TYPE, JSON)], json(reasons).to_string()).into_response();
     }
     (status, text(reasons)).into_response()
 }
@@ -56,7 +56,8 @@ fn text(reasons: &[Reason]) -> String {
     text
 }
 
-fn json(reasons: &[Reason]) -> String {
+/// The reasons, and what they come to in a word.
+pub(super) fn json(reasons: &[Reason]) -> Value {
     let status = worst(reasons).map_or("ok", Severity::name);
     let reasons = reasons.iter().map(|reason| {
         json!({
@@ -66,5 +67,5 @@ fn json(reasons: &[Reason]) -> String {
         })
     });
     let reasons: Vec<_> = reasons.collect();
-    json!({ "status": status, "reasons": reasons }).to_string()
+    json!({ "status": status, "reasons": reasons })
 }

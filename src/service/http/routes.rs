@@ -8,6 +8,7 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 
 use super::{health, inspector, metrics};
+use crate::model::Invalid;
 use crate::service::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -44,9 +45,8 @@ pub(super) fn router(health: Health, metrics: Arc<Metrics>, with_inspector: bool
 }
 
 async fn nothing(uri: Uri) -> (StatusCode, String) {
-    let shown: String = uri.path().chars().take(64).collect();
-    let sentence = format!(
-        "the path is {shown:?}: expected /livez, /readyz, /healthz or /metrics, or /inspector/ where http.inspector has it\n"
-    );
-    (StatusCode::NOT_FOUND, sentence)
+    let expected =
+        "/livez, /readyz, /healthz or /metrics, or /inspector/ where http.inspector has it";
+    let refused = Invalid::of_text("the path", uri.path(), expected);
+    (StatusCode::NOT_FOUND, format!("{refused}\n"))
 }

@@ -3,10 +3,7 @@
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::model::{CollectionName, Invalid};
-
-/// Characters of an address that are shown to whoever sent it.
-const SHOWN: usize = 64;
+use crate::model::{CollectionName, Invalid, quoted};
 
 /// Fields and their values, each field once.
 #[derive(Debug)]
@@ -28,10 +25,10 @@ impl Asked {
                     [] => "none".to_owned(),
                     fields => fields.join(", "),
                 };
-                return Err(Invalid::new("a field", shown(&field), expected));
+                return Err(Invalid::of_text("a field", &field, expected));
             }
             if asked.iter().any(|(before, _)| *before == field) {
-                return Err(Invalid::new(field, shown(&value), "it once"));
+                return Err(Invalid::of_text(field, &value, "it once"));
             }
             asked.push((field, value));
         }
@@ -52,7 +49,7 @@ impl Asked {
         let text = self.text(field);
         let expected = "a whole number from 0 to 4294967295";
         text.parse()
-            .map_err(|_| Invalid::new(field, shown(text), expected))
+            .map_err(|_| Invalid::of_text(field, text, expected))
     }
 
     /// The collection of `namespace` and `name`.
@@ -68,13 +65,8 @@ fn decoded(field: &str, text: &str) -> Result<String, Invalid> {
     // A form says "+" for a space.
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8();
-    let decoded = decoded.map_err(|_| Invalid::new(shown(field), shown(&text), "UTF-8"))?;
+    let decoded = decoded.map_err(|_| Invalid::of_text(quoted(field), &text, "UTF-8"))?;
     Ok(decoded.into_owned())
-}
-
-fn shown(text: &str) -> String {
-    let shown: String = text.chars().take(SHOWN).collect();
-    format!("{shown:?}")
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn found(engine: &Engine, uri: &Uri) -> Result<Value, Error> {
         "state": words::state(&collection),
         "refusal": collection.refusal().map(Error::message),
         "kind": collection.parameters().kind.name(),
-        "durability": words::durability(collection.durability()),
+        "durability": collection.durability().name(),
         "ttl_seconds": retention.ttl_seconds(),
         "expendable": retention.expendable,
         "pinned": collection.is_pinned(),
@@ -61,7 +61,7 @@ fn shape(collection: &Collection) -> Value {
         "kv_heads": geometry.kv_heads,
         "head_dim": geometry.head_dim,
         "value_dim": geometry.value_dim,
-        "dtype": words::dtype(geometry.dtype),
+        "dtype": geometry.dtype.name(),
         "scale": geometry.scale,
         "softcap": geometry.softcap,
     })

@@ -11,38 +11,33 @@ use crate::collection::{Collection, Layer, LayerSize};
 use crate::engine::Engine;
 use crate::model::{CollectionName, Error};
 use crate::service::health::Health;
-use crate::service::{page_token, validate};
+use crate::service::{page, validate};
 
 const FIELDS: [&str; 4] = ["namespace", "prefix", "after", "limit"];
 
 pub(super) async fn collections(State(health): State<Health>, uri: Uri) -> Response {
-    answer::computed(&health, move |engine| page(engine, &uri)).await
+    answer::computed(&health, move |engine| listed(engine, &uri)).await
 }
 
-fn page(engine: &Engine, uri: &Uri) -> Result<Value, Error> {
+fn listed(engine: &Engine, uri: &Uri) -> Result<Value, Error> {
     let asked = Asked::of(uri, &FIELDS)?;
     let limit = match asked.text("limit") {
         "" => 0,
         _ => asked.number("limit")?,
     };
-    let limit = validate::page_size(limit).map_err(|mut invalid| {
-        "limit".clone_into(&mut invalid.field);
-        invalid
-    })?;
+    let limit = validate::page_size("limit", limit)?;
     let namespace = match asked.text("namespace") {
         "" => None,
         namespace => Some(CollectionName::checked_namespace(namespace)?),
     };
-    let after = page_token::read("after", asked.text("after"))?;
+    let after = page::read("after", asked.text("after"))?;
     let prefix = asked.text("prefix");
     let mut found = engine.list(namespace, prefix, after.as_ref(), limit + 1);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more);
+    let next = page::cut(&mut found, limit).map(|last| page::after(last.name()));
     let rows = found.iter().map(|collection| row(engine, collection));
     Ok(json!({
         "collections": rows.collect::<Vec<_>>(),
-        "next": next.map(|last| page_token::after(last.name())),
+        "next": next,
     }))
 }
 
@@ -63,7 +58,7 @@ fn row(engine: &Engine, collection: &Collection) -> Value {
         "tokens": layers.iter().map(Layer::length).min().unwrap_or(0),
         "bytes": size.payload_bytes + size.code_bytes + size.meta_index_bytes,
         "disk_bytes": collection.disk_bytes(),
-        "durability": words::durability(collection.durability()),
+        "durability": collection.durability().name(),
         "unused_ms": u64::try_from(engine.unused_for(collection).as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -5,6 +5,8 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY}
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::model::Invalid;
+
 /// The page runs what this daemon gives it and asks nobody else, sends no form and is in no frame.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
@@ -45,9 +47,8 @@ pub(super) async fn file(Path(name): Path<String>) -> Response {
     if let Some((_, kind, text)) = FILES.iter().find(|(known, ..)| *known == name) {
         return given(kind, text);
     }
-    let shown: String = name.chars().take(64).collect();
-    let sentence = format!("the file is {shown:?}: expected one of the inspector's\n");
-    (StatusCode::NOT_FOUND, sentence).into_response()
+    let refused = Invalid::of_text("the file", &name, "one of the inspector's");
+    (StatusCode::NOT_FOUND, format!("{refused}\n")).into_response()
 }
 
 fn given(kind: &'static str, text: &'static str) -> Response {

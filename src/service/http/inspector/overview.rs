@@ -9,7 +9,8 @@ use super::asked::Asked;
 use super::{answer, words};
 use crate::engine::Engine;
 use crate::model::Error;
-use crate::service::health::{Health, Severity, worst};
+use crate::service::health::Health;
+use crate::service::http::health;
 
 pub(super) async fn overview(State(health): State<Health>, uri: Uri) -> Response {
     answer::of(found(&health, &uri).await)
@@ -24,22 +25,12 @@ async fn found(health: &Health, uri: &Uri) -> Result<Value, Error> {
         None => Some(engine.compute(sizes).await?),
         Some(_) => None,
     };
-    let status = worst(&reasons).map_or("ok", Severity::name);
-    let reasons = reasons.iter().map(|reason| {
-        json!({
-            "severity": reason.severity.name(),
-            "code": reason.code,
-            "sentence": reason.sentence,
-        })
-    });
-    Ok(json!({
-        "status": status,
-        "reasons": reasons.collect::<Vec<_>>(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "isa": engine.isa().to_string(),
-        "boot_epoch": engine.boot_epoch().0,
-        "sizes": sizes,
-    }))
+    let mut overview = health::json(&reasons);
+    overview["version"] = env!("CARGO_PKG_VERSION").into();
+    overview["isa"] = engine.isa().to_string().into();
+    overview["boot_epoch"] = engine.boot_epoch().0.into();
+    overview["sizes"] = sizes.into();
+    Ok(overview)
 }
 
 fn sizes(engine: &Engine) -> Value {

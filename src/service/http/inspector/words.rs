@@ -4,23 +4,7 @@ use serde_json::{Value, json};
 
 use crate::collection::{Collection, LayerSize, Traffic};
 use crate::index::Zone;
-use crate::model::{Dtype, Durability, LayerKind, Mode, Ranking};
-
-pub(super) fn durability(durability: Durability) -> &'static str {
-    match durability {
-        Durability::None => "none",
-        Durability::Process => "process",
-        Durability::Power => "power",
-    }
-}
-
-pub(super) fn dtype(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::Bf16 => "bf16",
-        Dtype::F16 => "f16",
-        Dtype::F32 => "f32",
-    }
-}
+use crate::model::{LayerKind, Mode, Ranking};
 
 pub(super) fn zone(zone: Zone) -> &'static str {
     match zone {

@@ -58,6 +58,8 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export const isDark = () => dark.matches;
 
+export const whenSchemeChanges = (done) => dark.addEventListener("change", done);
+
 /** A canvas that is drawn by `draw(context, width)` when it is told to, when its width changes, and when the scheme does. */
 export function drawing(canvas, draw) {
   let width = 0;
@@ -85,6 +87,6 @@ export function drawing(canvas, draw) {
     width = canvas.clientWidth;
     soon();
   }).observe(canvas);
-  dark.addEventListener("change", soon);
+  whenSchemeChanges(soon);
   return soon;
 }

@@ -1,7 +1,7 @@
 // The clusters of a KV head in a plane: a disc a cluster, as large as its tokens, coloured by its segment; a ring says what the
 // last query did with it.
 
-import { colour, drawing, h, isDark, tell } from "./elements.js";
+import { colour, drawing, h, isDark, tell, whenSchemeChanges } from "./elements.js";
 import { NONE, counted, percent, whole } from "./words.js";
 
 const ZONES = {
@@ -175,7 +175,7 @@ export function clusterMap() {
     tell(note, sampled + axes + query);
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => map && legends());
+  whenSchemeChanges(() => map && legends());
 
   return {
     elements: [note, canvas, readout, zones, segments, empty],

@@ -1,6 +1,13 @@
-//! Where the next page of a listing begins, as a word that a caller hands back.
+//! Pages of a listing, and where the next one begins: a word that a caller hands back.
 
 use crate::model::{CollectionName, Invalid};
+
+/// Leaves `size` of what was found, of which one more was asked for; the last of these where there are more.
+pub(super) fn cut<T>(found: &mut Vec<T>, size: usize) -> Option<&T> {
+    let more = found.len() > size;
+    found.truncate(size);
+    found.last().filter(|_| more)
+}
 
 /// The word for what comes after `last`.
 pub(super) fn after(last: &CollectionName) -> String {
@@ -21,10 +28,6 @@ pub(super) fn read(field: &str, token: &str) -> Result<Option<CollectionName>, I
     if let Some(Ok(name)) = name {
         return Ok(Some(name));
     }
-    let shown: String = token.chars().take(64).collect();
-    Err(Invalid::new(
-        field,
-        format!("{shown:?}"),
-        "one that a listing has answered",
-    ))
+    let expected = "one that a listing has answered";
+    Err(Invalid::of_text(field, token, expected))
 }
