@@ -16,25 +16,22 @@ pub(crate) async fn collection<T>(
     name: &str,
     answer: Result<T, ClientError>,
 ) -> Result<T, Failure> {
-    let error = match answer {
-        Err(error) if error.code() == Some(Code::NotFound) => error,
-        answer => return Ok(answer?),
-    };
     // Who cannot be asked suggests nothing.
     let of = async |namespace, prefix| client.list_all(namespace, prefix).await.unwrap_or_default();
-    let here = of(namespace, "").await;
-    let here: Vec<&str> = here.iter().map(|found| found.name.as_str()).collect();
-    if here.contains(&name) {
-        // It is something else that is not there.
-        return Err(error.into());
-    }
-    let elsewhere = of("*", name).await.into_iter();
-    let elsewhere = elsewhere
-        .filter(|found| found.name == name)
-        .map(|found| format!("{name} --namespace {}", found.namespace));
-    let mut near: Vec<String> = elsewhere.collect();
-    near.extend(alike(name, &here));
-    Err(missed(error, near))
+    suggested(answer, async || {
+        let here = of(namespace, "").await;
+        let here: Vec<&str> = here.iter().map(|found| found.name.as_str()).collect();
+        if here.contains(&name) {
+            // It is something else that is not there.
+            return vec![];
+        }
+        let elsewhere = of("*", name).await.into_iter();
+        let elsewhere = elsewhere
+            .filter(|found| found.name == name)
+            .map(|found| format!("{name} --namespace {}", found.namespace));
+        elsewhere.chain(alike(name, &here)).collect()
+    })
+    .await
 }
 
 /// The same of a snapshot.
@@ -43,14 +40,22 @@ pub(crate) async fn snapshot<T>(
     name: &str,
     answer: Result<T, ClientError>,
 ) -> Result<T, Failure> {
-    let error = match answer {
-        Err(error) if error.code() == Some(Code::NotFound) => error,
-        answer => return Ok(answer?),
-    };
-    let all = client.list_snapshots().await.unwrap_or_default();
-    let all: Vec<&str> = all.iter().map(|found| found.snapshot.as_str()).collect();
-    let near = alike(name, &all);
-    Err(missed(error, near))
+    suggested(answer, async || {
+        let all = client.list_snapshots().await.unwrap_or_default();
+        let all: Vec<&str> = all.iter().map(|found| found.snapshot.as_str()).collect();
+        alike(name, &all)
+    })
+    .await
+}
+
+async fn suggested<T>(
+    answer: Result<T, ClientError>,
+    near: impl AsyncFnOnce() -> Vec<String>,
+) -> Result<T, Failure> {
+    match answer {
+        Err(error) if error.code() == Some(Code::NotFound) => Err(missed(error, near().await)),
+        answer => Ok(answer?),
+    }
 }
 
 fn missed(error: ClientError, mut near: Vec<String>) -> Failure {

@@ -1,10 +1,10 @@
-//! From a trace to the requests that store it.
+//! From a trace to the requests that store it and ask about it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wavekv_client::wire;
+use wavekv_client::{Mode, wire};
 use wavekv_trace::{Dtype, Geometry, Trace};
 
 use crate::arguments::{Durability, IndexKind};
@@ -77,12 +77,29 @@ pub(crate) fn create_for(
     create(collection, fingerprint, layers, &trace.geometry(), index)
 }
 
-/// One query token, `shape` = `[q_heads, head_dim]`.
-pub(crate) fn query(q: &[f32], shape: [usize; 2]) -> wire::Tensor {
+fn query(q: &[f32], shape: [usize; 2]) -> wire::Tensor {
     wire::Tensor {
         dtype: wire::Dtype::F32.into(),
         shape: vec![1, shape[0] as u32, shape[1] as u32],
         data: Dtype::F32.encode(q).into(),
+    }
+}
+
+/// Asks a layer about one query token at a position, in a mode; `shape` = `[q_heads, head_dim]`.
+pub(crate) fn question(
+    layer: wire::LayerRef,
+    q: &[f32],
+    shape: [usize; 2],
+    position: u32,
+    mode: Mode,
+) -> wire::AttendEntry {
+    wire::AttendEntry {
+        layer: Some(layer),
+        q: Some(query(q, shape)),
+        positions: vec![position],
+        mode: Some(mode.wire()),
+        insert: None,
+        audit: false,
     }
 }
 

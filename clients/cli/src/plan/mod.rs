@@ -7,7 +7,7 @@ pub(crate) mod models;
 use serde::Serialize;
 use wavekv_trace::Dtype;
 
-use models::Model;
+use models::{Attention, Model};
 
 /// Tokens of a cluster on average, and tokens of a layer that no segment has while a sequence grows: sink, window, and what
 /// one segment of decoding has. The daemon's defaults.
@@ -26,20 +26,13 @@ const CODED_BYTES: u64 = 16;
 /// and generated contexts (benches/results): 6 to 8.4 %.
 pub(crate) const DEFAULT_SHARE: f64 = 0.08;
 
-/// Whose KV cache: the layers that store one, how it looks, how long it is, and how many there are.
+/// Whose KV cache, how it looks, how long it is, and how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Shape {
     /// Where it is a known one's.
     pub(crate) model: Option<Model>,
-    pub(crate) layers: usize,
-    /// Of the layers, those that see the last `window` tokens only.
-    pub(crate) windowed_layers: usize,
-    pub(crate) window: usize,
-    pub(crate) kv_heads: usize,
-    /// Query heads of a KV head.
-    pub(crate) group: usize,
-    pub(crate) head_dim: usize,
-    pub(crate) value_dim: usize,
+    #[serde(flatten)]
+    pub(crate) attention: Attention,
     /// Element type of K and V.
     #[serde(serialize_with = "as_text")]
     pub(crate) dtype: Dtype,
@@ -76,16 +69,18 @@ pub(crate) struct Plan {
 impl Shape {
     /// K and V of a token of one layer, bytes.
     pub(crate) fn token_bytes(&self) -> u64 {
-        let elements = self.kv_heads * (self.head_dim + self.value_dim);
+        let of = &self.attention;
+        let elements = of.kv_heads * (of.head_dim + of.value_dim);
         (elements * self.dtype.size()) as u64
     }
 
     /// What it needs.
     pub(crate) fn plan(&self) -> Plan {
-        let of_all = (self.layers * self.sequences) as u64;
+        let of = &self.attention;
+        let of_all = (of.layers * self.sequences) as u64;
         let tokens = self.tokens as u64;
-        let heads = self.kv_heads as u64;
-        let [key, value] = [self.head_dim, self.value_dim].map(|dim| dim as u64);
+        let heads = of.kv_heads as u64;
+        let [key, value] = [of.head_dim, of.value_dim].map(|dim| dim as u64);
         let coded = |dim: u64| dim.div_ceil(CODED_ELEMENTS) * CODED_BYTES;
         let payload_bytes = of_all * tokens * self.token_bytes();
         let code_bytes = of_all * tokens * heads * (coded(key) + coded(value));
@@ -94,9 +89,9 @@ impl Shape {
             of_all * heads * (tokens * TOKEN_BYTES + clusters * (CLUSTER_BYTES + key + value));
         let tail_bytes = of_all * tokens.min(TAIL_TOKENS) * self.token_bytes();
         let disk_bytes = payload_bytes + code_bytes + index_bytes;
-        let seen = tokens.min(self.window as u64);
-        let step_tokens = (self.layers - self.windowed_layers) as u64 * tokens
-            + self.windowed_layers as u64 * seen;
+        let seen = tokens.min(of.window as u64);
+        let step_tokens =
+            (of.layers - of.windowed_layers) as u64 * tokens + of.windowed_layers as u64 * seen;
         Plan {
             payload_bytes,
             code_bytes,
@@ -124,13 +119,7 @@ mod tests {
         let model = models::named(name).unwrap();
         Shape {
             model: Some(*model),
-            layers: model.layers,
-            windowed_layers: model.windowed_layers,
-            window: model.window,
-            kv_heads: model.kv_heads,
-            group: model.group,
-            head_dim: model.head_dim,
-            value_dim: model.value_dim,
+            attention: model.attention,
             dtype: Dtype::Bf16,
             tokens,
             sequences: 1,

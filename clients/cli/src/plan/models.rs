@@ -5,13 +5,23 @@
 
 use serde::Serialize;
 
-/// The attention of a model.
+/// A model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Model {
     /// As `wavekv capacity` takes it.
     pub(crate) name: &'static str,
     /// Where the numbers stand.
     pub(crate) source: &'static str,
+    #[serde(flatten)]
+    pub(crate) attention: Attention,
+    /// The longest context that it was made for, tokens.
+    pub(crate) context: usize,
+}
+
+/// What of attention decides how large a KV cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Attention {
+    /// That store K and V.
     pub(crate) layers: usize,
     /// Of the layers, those that see the last `window` tokens only.
     pub(crate) windowed_layers: usize,
@@ -24,8 +34,6 @@ pub(crate) struct Model {
     pub(crate) head_dim: usize,
     /// Elements of a value.
     pub(crate) value_dim: usize,
-    /// The longest context that it was made for, tokens.
-    pub(crate) context: usize,
 }
 
 /// A model whose layers all see everything, with keys and values of one length.
@@ -38,13 +46,15 @@ const fn full(
     Model {
         name,
         source,
-        layers,
-        windowed_layers: 0,
-        window: 0,
-        kv_heads,
-        group,
-        head_dim,
-        value_dim: head_dim,
+        attention: Attention {
+            layers,
+            windowed_layers: 0,
+            window: 0,
+            kv_heads,
+            group,
+            head_dim,
+            value_dim: head_dim,
+        },
         context,
     }
 }
@@ -52,8 +62,11 @@ const fn full(
 /// The same with so many layers that see a window only.
 const fn windowed(model: Model, windowed_layers: usize, window: usize) -> Model {
     Model {
-        windowed_layers,
-        window,
+        attention: Attention {
+            windowed_layers,
+            window,
+            ..model.attention
+        },
         ..model
     }
 }
@@ -65,13 +78,15 @@ pub(crate) const MODELS: [Model; 16] = [
     Model {
         name: "deepseek-v3",
         source: "deepseek-ai/DeepSeek-V3",
-        layers: 61,
-        windowed_layers: 0,
-        window: 0,
-        kv_heads: 1,
-        group: 128,
-        head_dim: 576,
-        value_dim: 512,
+        attention: Attention {
+            layers: 61,
+            windowed_layers: 0,
+            window: 0,
+            kv_heads: 1,
+            group: 128,
+            head_dim: 576,
+            value_dim: 512,
+        },
         context: 163_840,
     },
     windowed(
@@ -185,8 +200,14 @@ mod tests {
         for (index, model) in MODELS.iter().enumerate() {
             assert_eq!(named(model.name), Some(model));
             assert!(MODELS[..index].iter().all(|other| other.name != model.name));
-            assert!(model.windowed_layers < model.layers, "{}", model.name);
-            assert_eq!(model.windowed_layers == 0, model.window == 0);
+            let Attention {
+                layers,
+                windowed_layers,
+                window,
+                ..
+            } = model.attention;
+            assert!(windowed_layers < layers, "{}", model.name);
+            assert_eq!(windowed_layers == 0, window == 0);
             assert!(model.source.contains('/') && model.context >= 8192);
         }
         assert!(named("llama").is_none());

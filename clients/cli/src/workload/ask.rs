@@ -68,14 +68,13 @@ impl Asking<'_> {
         let place = place % questions.q.len();
         let geometry = self.source.geometry();
         let shape = [geometry.q_heads, geometry.head_dim];
-        wire::AttendEntry {
-            layer: Some(upload::layer(self.collection, layer)),
-            q: Some(upload::query(&questions.q[place], shape)),
-            positions: vec![questions.positions[place]],
-            mode: Some(mode.wire()),
-            insert: None,
-            audit: false,
-        }
+        upload::question(
+            upload::layer(self.collection, layer),
+            &questions.q[place],
+            shape,
+            questions.positions[place],
+            mode,
+        )
     }
 
     /// The exact answer to query `number`, `[q_heads, value_dim]`, where it is checked: each question once.

@@ -4,25 +4,28 @@ use wavekv_trace::Dtype;
 
 use super::report::{Measured, Needles, Report, Step};
 use crate::formats::bench::{Build, sample};
-use crate::plan::{Shape, models};
+use crate::plan::Shape;
+use crate::plan::models::{self, Attention};
 
 /// A model of which one layer was measured at two lengths.
 pub(crate) fn report() -> Report {
-    let model = models::named("llama-3.1-8b").copied();
+    let model = *models::named("llama-3.1-8b").unwrap();
     let shape = Shape {
-        model,
-        layers: 32,
-        windowed_layers: 0,
-        window: 0,
-        kv_heads: 8,
-        group: 4,
-        head_dim: 128,
-        value_dim: 128,
+        model: Some(model),
+        attention: model.attention,
         dtype: Dtype::Bf16,
         tokens: 8192,
         sequences: 1,
     };
-    let plan = Shape { layers: 1, ..shape }.plan();
+    let one = Attention {
+        layers: 1,
+        ..shape.attention
+    };
+    let plan = Shape {
+        attention: one,
+        ..shape
+    }
+    .plan();
     let build = Build {
         insert_seconds: 1.0,
         seconds: 2.0,

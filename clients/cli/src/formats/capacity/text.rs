@@ -36,9 +36,10 @@ pub(super) fn shape(shape: &Shape) -> String {
     let name = shape.model.map_or_else(String::new, |model| {
         format!("{} ({}): ", model.name, model.source)
     });
-    let windows = match shape.windowed_layers {
+    let of = &shape.attention;
+    let windows = match of.windowed_layers {
         0 => String::new(),
-        layers => format!(" ({layers} of them see {} tokens)", shape.window),
+        layers => format!(" ({layers} of them see {} tokens)", of.window),
     };
     let sequences = match shape.sequences {
         1 => "1 sequence".to_owned(),
@@ -46,13 +47,7 @@ pub(super) fn shape(shape: &Shape) -> String {
     };
     format!(
         "{name}{} layers{windows}, {} KV heads of {} query heads, keys of {} and values of {} elements, {}\n{sequences} of {} tokens",
-        shape.layers,
-        shape.kv_heads,
-        shape.group,
-        shape.head_dim,
-        shape.value_dim,
-        shape.dtype,
-        shape.tokens,
+        of.layers, of.kv_heads, of.group, of.head_dim, of.value_dim, shape.dtype, shape.tokens,
     )
 }
 

@@ -16,7 +16,8 @@ use crate::arguments::{Capacity, IndexKind};
 use crate::failure::Failure;
 use crate::formats::bench::Point;
 use crate::formats::capacity::{self as format, Measured, Report, Step};
-use crate::plan::{Shape, models};
+use crate::plan::Shape;
+use crate::plan::models::{self, Attention};
 use crate::workload::{Asking, Builder, Questions, Recipe, Source};
 use crate::{formats, machine, output, upload};
 
@@ -24,6 +25,17 @@ use crate::{formats, machine, output, upload};
 const MODES: [Mode; 2] = [Mode::Exact, Mode::Adaptive { target: 0.05 }];
 /// The shortest length that is asked about; each next one is twice as long.
 const SHORTEST: usize = 8192;
+/// What is asked about where neither a model nor an argument says it.
+const ATTENTION: Attention = Attention {
+    layers: 1,
+    windowed_layers: 0,
+    window: 0,
+    kv_heads: 8,
+    group: 4,
+    head_dim: 128,
+    value_dim: 128,
+};
+const TOKENS: usize = 131_072;
 /// Query heads of a KV head that the daemon takes at most.
 const LARGEST_GROUP: usize = 32;
 /// The disk that must be left beside what is planned: the catalog's log and tables, and inserts that wait for their segment.
@@ -86,30 +98,26 @@ fn write(out: &Path, report: &Report) -> Result<(), Failure> {
 fn shape(capacity: &Capacity) -> Shape {
     // The names that there are were checked when the arguments were.
     let model = capacity.model.as_deref().and_then(models::named);
-    let or = |given: Option<u32>, of_model: fn(&models::Model) -> usize, else_| {
-        given.map_or_else(|| model.map_or(else_, of_model), |given| given as usize)
-    };
-    let layers = or(capacity.layers, |model| model.layers, 1);
-    let head_dim = or(capacity.head_dim, |model| model.head_dim, 128);
-    let value_dim = match (capacity.value_dim, capacity.head_dim) {
-        (None, Some(_)) => head_dim,
-        (given, _) => or(given, |model| model.value_dim, head_dim),
+    let known = model.map_or(ATTENTION, |model| model.attention);
+    let or = |given: Option<u32>, else_| given.map_or(else_, |given| given as usize);
+    let head_dim = or(capacity.head_dim, known.head_dim);
+    // Keys of another length than the model's have values of that length.
+    let value_dim = capacity.head_dim.map_or(known.value_dim, |_| head_dim);
+    let attention = Attention {
+        layers: or(capacity.layers, known.layers),
+        // Of other layers than the model's, it is not known which have a window.
+        windowed_layers: capacity.layers.map_or(known.windowed_layers, |_| 0),
+        window: known.window,
+        kv_heads: or(capacity.kv_heads, known.kv_heads),
+        group: or(capacity.group, known.group),
+        head_dim,
+        value_dim: or(capacity.value_dim, value_dim),
     };
     Shape {
         model: model.copied(),
-        layers,
-        // Of other layers than the model's, it is not known which have a window.
-        windowed_layers: model.map_or(0, |model| match capacity.layers {
-            None => model.windowed_layers,
-            Some(_) => 0,
-        }),
-        window: model.map_or(0, |model| model.window),
-        kv_heads: or(capacity.kv_heads, |model| model.kv_heads, 8),
-        group: or(capacity.group, |model| model.group, 4),
-        head_dim,
-        value_dim,
+        attention,
         dtype: capacity.dtype,
-        tokens: or(capacity.tokens, |model| model.context, 131_072),
+        tokens: or(capacity.tokens, model.map_or(TOKENS, |model| model.context)),
         sequences: capacity.sequences as usize,
     }
 }
@@ -118,8 +126,11 @@ fn shape(capacity: &Capacity) -> Shape {
 fn layer_of(shape: &Shape, tokens: usize) -> Shape {
     Shape {
         model: None,
-        layers: 1,
-        windowed_layers: 0,
+        attention: Attention {
+            layers: 1,
+            windowed_layers: 0,
+            ..shape.attention
+        },
         tokens,
         sequences: 1,
         ..*shape
@@ -129,12 +140,12 @@ fn layer_of(shape: &Shape, tokens: usize) -> Shape {
 async fn measure(capacity: &Capacity, shape: &Shape) -> Result<Measured, Failure> {
     let tokens = capacity.measure.map_or(shape.tokens, |most| most as usize);
     let one = layer_of(shape, tokens);
-    let plan = one.plan();
-    if one.group > LARGEST_GROUP {
+    let (plan, of) = (one.plan(), one.attention);
+    if of.group > LARGEST_GROUP {
         return Err(Failure::Usage(format!(
             "--group is {}: expected at most {LARGEST_GROUP}, which is what the daemon takes, for a measurement; --plan-only has no \
              such limit",
-            one.group
+            of.group
         )));
     }
     let data = capacity.data.clone().unwrap_or_else(std::env::temp_dir);
@@ -143,10 +154,10 @@ async fn measure(capacity: &Capacity, shape: &Shape) -> Result<Measured, Failure
     let (daemon, client) = Daemon::start(capacity.daemon.as_deref(), Some(&data), memory).await?;
     let source = Recipe::Generated(GenerateParameters {
         tokens,
-        kv_heads: one.kv_heads,
-        group: one.group,
-        head_dim: one.head_dim,
-        value_dim: one.value_dim,
+        kv_heads: of.kv_heads,
+        group: of.group,
+        head_dim: of.head_dim,
+        value_dim: of.value_dim,
         layers: 1,
         dtype: one.dtype,
         seed: capacity.seed,

@@ -25,7 +25,7 @@ pub(super) async fn ask(
     mode: Mode,
 ) -> Result<Needles, Failure> {
     let geometry = generator.geometry();
-    let group = geometry.q_heads / geometry.kv_heads;
+    let group = geometry.group();
     let layer = generator.layer(0);
     let row_bytes = geometry.q_heads * geometry.head_dim * Dtype::F16.size();
     let mut needles = Needles::default();
@@ -35,18 +35,14 @@ pub(super) async fn ask(
             continue;
         }
         let q = &layer.q()[planted.query * row_bytes..][..row_bytes];
-        let entry = wire::AttendEntry {
-            layer: Some(upload::layer(collection, 0)),
-            q: Some(upload::query(
-                &Dtype::F16.decode(q),
-                [geometry.q_heads, geometry.head_dim],
-            )),
-            positions: vec![generator.q_positions()[planted.query].min(tokens as u32 - 1)],
-            mode: Some(mode.wire()),
-            insert: None,
-            audit: false,
-        };
-        let outcome = client.attend_one(entry).await?;
+        let question = upload::question(
+            upload::layer(collection, 0),
+            &Dtype::F16.decode(q),
+            [geometry.q_heads, geometry.head_dim],
+            generator.q_positions()[planted.query].min(tokens as u32 - 1),
+            mode,
+        );
+        let outcome = client.attend_one(question).await?;
         let answer = Answer::read(&outcome, geometry.q_heads, geometry.value_dim)?;
         let [_, values] = layer.range(position..position + 1);
         let values = geometry.dtype.decode(&values.tokens_major(0..1));

@@ -115,14 +115,8 @@ impl Replay<'_> {
     fn entry(&self, row: usize, layer: usize, mode: Mode) -> wire::AttendEntry {
         let (heads, dim) = (self.trace.q_heads, self.trace.head_dim);
         let q = self.trace.layers[layer].queries(row..row + 1, heads * dim);
-        wire::AttendEntry {
-            layer: Some(upload::layer(&self.collection, layer)),
-            q: Some(upload::query(&q, [heads, dim])),
-            positions: vec![self.trace.q_positions[row]],
-            mode: Some(mode.wire()),
-            insert: None,
-            audit: false,
-        }
+        let name = upload::layer(&self.collection, layer);
+        upload::question(name, &q, [heads, dim], self.trace.q_positions[row], mode)
     }
 
     async fn insert(&self, range: Range<usize>, tokens: usize) -> Result<(), Failure> {
