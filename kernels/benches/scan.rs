@@ -1,5 +1,5 @@
 //! Scores of a group of 4 query heads over the centroids of 512K tokens (16 a cluster), dimension
-//! 128, and weights of tokens by their codes; against reading the same bytes. And the assignment of
+//! 128, and weights of tokens and sums of values by their codes; against reading the same bytes. And the assignment of
 //! k-means.
 
 use divan::Bencher;
@@ -8,8 +8,8 @@ use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use wavekv_kernels::{
-    Assign, CodedKeys, Codes4, Codes8, Isa, Kernels, Matrix, PointBlocks, Points, Quantise,
-    Queries, Queries4, Queries8, Run, Scan, Weigh,
+    Accumulator, AddValues, Assign, CodedKeys, CodedValues, Codes4, Codes8, Isa, Kernels, Matrix,
+    PointBlocks, Points, Quantise, Queries, Queries4, Queries8, Run, Scan, Weigh,
 };
 
 const CENTROIDS: usize = 32 * 1024;
@@ -110,6 +110,37 @@ fn codes(bencher: Bencher<'_, '_>, isa: Isa) {
                 kernels.weigh(weigh);
             }
             weights[0]
+        });
+}
+
+/// Values of every second of the same tokens.
+#[divan::bench(args = [Isa::Portable, Isa::Avx2, Isa::Avx512])]
+fn coded_values(bencher: Bencher<'_, '_>, isa: Isa) {
+    const TOKENS: u32 = 32 * 1024;
+    let Some(kernels) = Kernels::at(isa) else {
+        return;
+    };
+    let bytes = Codes4::code_bytes(DIM);
+    let codes = (0..TOKENS as usize * bytes).map(|i| (i * 31 % 251) as u8);
+    let codes: Vec<u8> = codes.collect();
+    let (scales, profile) = (vec![f16::from_f32(0.01); TOKENS as usize], [0.5; DIM]);
+    let Ok(codes) = Codes4::new(&codes, &scales, &profile) else {
+        return;
+    };
+    let tokens: Vec<u32> = (0..TOKENS).step_by(2).collect();
+    let values = CodedValues {
+        codes,
+        tokens: &tokens,
+        weights: &vec![0.5; GROUP * tokens.len()],
+        references: &[0.0; GROUP],
+    };
+    let mut acc = Accumulator::new(GROUP, DIM);
+    bencher
+        .counter(BytesCount::new(tokens.len() * codes.row_bytes()))
+        .bench_local(|| {
+            if let Ok(values) = AddValues::new(values, &mut acc) {
+                kernels.add_values(values);
+            }
         });
 }
 

@@ -4,6 +4,8 @@
 //! Mass is that of [`wavekv_kernels::LogMass`]. A cluster that is light for every query head takes the mean value of its
 //! segment, which needs no reading.
 
+use std::borrow::Cow;
+
 use wavekv_kernels::{Accumulator, Estimate, ShapeError};
 
 use crate::index::survey::Survey;
@@ -26,31 +28,33 @@ impl Survey<'_> {
         acc: &mut Accumulator,
     ) -> Result<u64, ShapeError> {
         let mut bytes = 0;
-        let (mut log_mass, mut picks) = (vec![], vec![]);
+        let mut picks = vec![];
         let least = self.least_log_mass(light_share, acc);
         for (segment, head) in self.segments.iter().enumerate() {
             let zones = &self.zones[self.clusters(segment)];
-            if !zones
-                .iter()
-                .any(|zone| matches!(zone, Zone::Estimation | Zone::Coded))
-            {
+            let estimated = |zone: &Zone| matches!(zone, Zone::Estimation | Zone::Coded);
+            if !zones.iter().any(estimated) {
                 continue;
             }
-            log_mass.clear();
-            log_mass.extend_from_slice(&self.log_mass[self.block(segment)]);
-            picks.clear();
-            picks.resize(zones.len(), Estimate::BASE);
-            for (row, masses) in log_mass.chunks_exact_mut(zones.len()).enumerate() {
-                let of_clusters = masses.iter_mut().zip(&mut picks).zip(zones).enumerate();
-                for (cluster, ((mass, pick), zone)) in of_clusters {
-                    match zone {
-                        Zone::Estimation if *mass < least[row] => {}
-                        Zone::Estimation | Zone::Coded => *pick = cluster as u32,
-                        Zone::Hidden | Zone::Steady | Zone::Retrieval | Zone::Ignored => {
-                            *mass = f32::NEG_INFINITY;
-                        }
+            let mut log_mass = Cow::from(&self.log_mass[self.block(segment)]);
+            if !zones.iter().all(estimated) {
+                for masses in log_mass.to_mut().chunks_exact_mut(zones.len()) {
+                    let others = masses.iter_mut().zip(zones);
+                    for (mass, _) in others.filter(|(_, zone)| !estimated(zone)) {
+                        *mass = f32::NEG_INFINITY;
                     }
                 }
+            }
+            picks.clear();
+            picks.extend(zones.iter().zip(0..).map(|(zone, cluster)| {
+                if *zone == Zone::Coded {
+                    cluster
+                } else {
+                    Estimate::BASE
+                }
+            }));
+            for (masses, least) in log_mass.chunks_exact(zones.len()).zip(&least) {
+                pick_heavy(masses, *least, &mut picks);
             }
             let own = picks.iter().filter(|pick| **pick != Estimate::BASE).count();
             bytes += (own * head.value_means.row_bytes()) as u64;
@@ -77,6 +81,13 @@ impl Survey<'_> {
             *least += light_share.ln();
         }
         least
+    }
+}
+
+/// Picks the clusters that are as heavy as `least` or heavier. Without a branch, so that the compiler can use vectors.
+fn pick_heavy(masses: &[f32], least: f32, picks: &mut [u32]) {
+    for ((pick, mass), cluster) in picks.iter_mut().zip(masses).zip(0..) {
+        *pick = if *mass >= least { cluster } else { *pick };
     }
 }
 

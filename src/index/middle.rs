@@ -21,6 +21,9 @@ use crate::index::zones::{Place, Zone};
 /// Above this variance the weight of a token says nothing about its error any more: it is read exactly, or has no weight.
 const LARGEST_VARIANCE: f32 = 16.0;
 
+/// Tokens that are looked at together.
+const TOGETHER: usize = 16;
+
 /// What reading must gain: the squared error a byte, and the part of an error that counts once for all its kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
@@ -266,20 +269,17 @@ impl<'a> Survey<'a> {
         };
         let [least_value, least_exact] = keys.least(square_a_byte, exact_bytes);
         let mut value_tokens = vec![];
-        let mut first = 0;
-        let clusters = keys.clusters.iter().zip(&keys.runs);
-        for ((cluster, run), left) in clusters.zip(keys.left.chunks_exact(self.group)) {
-            let tokens = first..first + run.count as usize;
-            let worths = keys.values[tokens.clone()].iter().zip(&keys.exacts[tokens]);
-            for (token, (value, exact)) in worths.enumerate() {
-                if *exact >= least_exact {
-                    weighed.exact_rows.push(run.first + token as u32);
-                } else if *value >= least_value {
-                    weighed.value_rows.push(run.first + token as u32);
-                    value_tokens.push(first + token);
-                }
+        let mut rows = RowsOfTokens::new(&keys.runs);
+        for token in keys.worth_reading(least_value, least_exact) {
+            let row = rows.of(token);
+            if keys.exacts[token] >= least_exact {
+                weighed.exact_rows.push(row);
+            } else {
+                weighed.value_rows.push(row);
+                value_tokens.push(token);
             }
-            first += run.count as usize;
+        }
+        for (cluster, left) in keys.clusters.iter().zip(keys.left.chunks_exact(self.group)) {
             let place = Place {
                 segment: keys.segment,
                 cluster: *cluster,
@@ -293,7 +293,7 @@ impl<'a> Survey<'a> {
                 };
             }
         }
-        for weights in keys.weights.chunks_exact(first) {
+        for weights in keys.weights.chunks_exact(keys.values.len()) {
             let of_values = value_tokens.iter().map(|token| weights[*token]);
             weighed.value_weights.extend(of_values);
         }
@@ -361,6 +361,24 @@ impl Keys {
         bytes.map(|bytes| square_a_byte * bytes as f32)
     }
 
+    /// The tokens that are worth reading at all, ascending: few of many, so that sixteen are looked at together.
+    fn worth_reading(&self, least_value: f32, least_exact: f32) -> impl Iterator<Item = usize> {
+        let values = self.values.chunks(TOGETHER);
+        let chunks = values.zip(self.exacts.chunks(TOGETHER)).enumerate();
+        chunks.flat_map(move |(chunk, (values, exacts))| {
+            let mut worth: u32 = 0;
+            for (at, (value, exact)) in values.iter().zip(exacts).enumerate() {
+                worth |=
+                    (u32::from(*value >= least_value) | u32::from(*exact >= least_exact)) << at;
+            }
+            std::iter::from_fn(move || {
+                let at = (worth != 0).then(|| worth.trailing_zeros() as usize)?;
+                worth &= worth - 1;
+                Some(chunk * TOGETHER + at)
+            })
+        })
+    }
+
     /// Puts every token on a ladder of worths a byte, twice: for its value and for all of it.
     fn climb(&self, group: usize, exact_bytes: usize, ladder: &mut Ladder) {
         let all = self.tokens();
@@ -379,6 +397,35 @@ impl Keys {
                 token += 1;
             }
         }
+    }
+}
+
+/// The payload rows of tokens of some runs, which are asked for in order.
+struct RowsOfTokens<'a> {
+    runs: std::slice::Iter<'a, Run>,
+    run: Run,
+    /// Tokens before those of the run.
+    before: usize,
+}
+
+impl<'a> RowsOfTokens<'a> {
+    fn new(runs: &'a [Run]) -> Self {
+        Self {
+            runs: runs.iter(),
+            run: Run { first: 0, count: 0 },
+            before: 0,
+        }
+    }
+
+    fn of(&mut self, token: usize) -> u32 {
+        while token >= self.before + self.run.count as usize {
+            let Some(next) = self.runs.next() else {
+                break;
+            };
+            self.before += self.run.count as usize;
+            self.run = *next;
+        }
+        self.run.first + (token - self.before) as u32
     }
 }
 

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::BAND;
-use super::code::Run;
+use super::code_keys::Run;
 use super::lanes::{Element as _, LANES, Simd, Task};
 use crate::tensor::{ShapeError, expect_area, expect_equal};
 

@@ -15,6 +15,9 @@ pub(crate) const LANES: usize = 16;
 /// Bytes that are multiplied at once, on every level.
 pub(crate) const BYTES: usize = 32;
 
+/// Rows whose products with as many query rows fill a vector, and that are summed at once.
+pub(super) const FOUR: usize = 4;
+
 /// Elements of `bf16` that fill a vector: a pair a lane.
 pub(crate) const PAIRS: usize = 2 * LANES;
 
@@ -33,6 +36,10 @@ pub(super) trait Simd: Copy {
     type Pairs: Copy;
     /// Sixteen `i32`.
     type Sums: Copy;
+    /// The bytes of four vectors, the four of each place side by side.
+    type Quads: Copy;
+    /// An `i32` for each place of a vector of bytes.
+    type Columns: Copy;
 
     /// What is added to signed bytes before they are multiplied.
     const BIAS: i32;
@@ -112,6 +119,8 @@ pub(super) trait Simd: Copy {
         two
     }
 
+    /// Zeros.
+    fn no_bytes(self) -> Self::Bytes;
     fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes;
     /// The low halves of the bytes, 0 to 15.
     fn low_nibbles(self, bytes: Self::Bytes) -> Self::Bytes;
@@ -137,12 +146,32 @@ pub(super) trait Simd: Copy {
     ) -> Self::Ints;
     /// `128 high + low`.
     fn join_ints(self, high: Self::Ints, low: Self::Ints) -> Self::Ints;
-    /// The sum of each of four.
-    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4];
+    /// The sum of each of sixteen, in order.
+    fn sums_of_ints(self, ints: &[Self::Ints; LANES]) -> Self::Sums;
+
+    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads;
+    /// The low halves of the bytes, 0 to 15.
+    fn low_halves(self, quads: Self::Quads) -> Self::Quads;
+    /// The high halves of the bytes, 0 to 15.
+    fn high_halves(self, quads: Self::Quads) -> Self::Quads;
+    fn no_columns(self) -> Self::Columns;
+    /// `columns` and, for each place, the sum of its four bytes, which are up to 15, each times its weight.
+    fn add_quads(
+        self,
+        columns: Self::Columns,
+        quads: Self::Quads,
+        weights: [u8; 4],
+    ) -> Self::Columns;
+    /// In the order of the places.
+    fn in_order(self, columns: Self::Columns) -> [Self::Sums; 2];
 
     fn load_pairs(self, from: &[[i16; 2]; LANES]) -> Self::Pairs;
     fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs;
     fn splat_sum(self, value: i32) -> Self::Sums;
+    fn load_sums(self, from: &[i32; LANES]) -> Self::Sums;
+    fn sub_sums(self, a: Self::Sums, b: Self::Sums) -> Self::Sums;
+    /// Rounded to nearest.
+    fn sums_as_lanes(self, sums: Self::Sums) -> Self::Lanes;
     fn store_sums(self, sums: Self::Sums, to: &mut [i32; LANES]);
     /// `sums` and the two products of each pair; none may overflow.
     fn add_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
@@ -244,6 +273,17 @@ pub(super) fn prefetch_bytes<S: Simd>(simd: S, from: *const u8, bytes: usize) {
         simd.prefetch(from.wrapping_add(offset));
         offset += LINE_BYTES;
     }
+}
+
+/// A vector of bytes; zeros behind the last where there are fewer.
+#[inline(always)]
+pub(super) fn load_first<S: Simd>(simd: S, from: &[u8]) -> S::Bytes {
+    if let Some(whole) = from.first_chunk() {
+        return simd.load_bytes(whole);
+    }
+    let mut padded = [0; BYTES];
+    padded[..from.len()].copy_from_slice(from);
+    simd.load_bytes(&padded)
 }
 
 /// A kernel, generic over the level it runs on.

@@ -11,7 +11,7 @@
 //! is not inlined into the level's entry is compiled without the level's instructions.
 //!
 //! Where to start: `attend.rs`; below it `score.rs` (scores), `dots.rs` (scores by products of `bf16`) and `weigh.rs` (softmax, weighted
-//! sums). What reads codes: `scan.rs` and `estimate.rs` (a byte an element), `code.rs` (half a byte).
+//! sums). What reads codes: `scan.rs` and `estimate.rs` (a byte an element), `code_keys.rs` and `code_values.rs` (half a byte).
 
 #![expect(
     clippy::inline_always,
@@ -21,7 +21,8 @@
 mod appraise;
 mod assign;
 mod attend;
-mod code;
+mod code_keys;
+mod code_values;
 #[cfg_attr(
     not(target_arch = "x86_64"),
     expect(dead_code, reason = "only x86-64 has the instruction")
@@ -46,7 +47,8 @@ mod x86;
 pub use appraise::{Appraise, Clusters};
 pub use assign::{AddPoints, Assign};
 pub use attend::{Attend, AttendInput};
-pub use code::{AddValues, CodedKeys, CodedValues, Run, Weigh};
+pub use code_keys::{CodedKeys, Run, Weigh};
+pub use code_values::{AddValues, CodedValues};
 pub use encode::{CodeErrors, Encode, Members, Summarise};
 pub use estimate::Estimate;
 pub use gather::Gather;

@@ -32,6 +32,8 @@ impl Simd for Portable {
     type Ints = i32;
     type Pairs = [[i16; 2]; LANES];
     type Sums = [i32; LANES];
+    type Quads = [Self::Bytes; 4];
+    type Columns = [i32; BYTES];
 
     const BIAS: i32 = 0;
 
@@ -145,6 +147,11 @@ impl Simd for Portable {
         lanes.map(|lanes| self.sum(lanes))
     }
     #[inline(always)]
+    fn no_bytes(self) -> Self::Bytes {
+        [0; BYTES]
+    }
+
+    #[inline(always)]
     fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
         *from
     }
@@ -201,8 +208,48 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
-        ints
+    fn sums_of_ints(self, ints: &[Self::Ints; LANES]) -> Self::Sums {
+        *ints
+    }
+
+    #[inline(always)]
+    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+        four
+    }
+
+    #[inline(always)]
+    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.low_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.high_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn no_columns(self) -> Self::Columns {
+        [0; BYTES]
+    }
+
+    #[inline(always)]
+    fn add_quads(
+        self,
+        mut columns: Self::Columns,
+        quads: Self::Quads,
+        weights: [u8; 4],
+    ) -> Self::Columns {
+        for (bytes, weight) in quads.iter().zip(weights) {
+            for (column, byte) in columns.iter_mut().zip(bytes) {
+                *column += i32::from(*byte) * i32::from(weight);
+            }
+        }
+        columns
+    }
+
+    #[inline(always)]
+    fn in_order(self, columns: Self::Columns) -> [Self::Sums; 2] {
+        bytemuck::cast(columns)
     }
 
     #[inline(always)]
@@ -218,6 +265,24 @@ impl Simd for Portable {
     #[inline(always)]
     fn splat_sum(self, value: i32) -> Self::Sums {
         [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load_sums(self, from: &[i32; LANES]) -> Self::Sums {
+        *from
+    }
+
+    #[inline(always)]
+    fn sub_sums(self, mut a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a -= b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn sums_as_lanes(self, sums: Self::Sums) -> Self::Lanes {
+        each(|i| sums[i] as f32)
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 //!
 //! Hot path: no allocation, no lock, no log.
 
-use super::lanes::{BYTES, Simd, Task, prefetch_next};
+use super::lanes::{BYTES, FOUR, LANES, Simd, Task, load_first, prefetch_next};
 use super::{BAND, TILE};
 use crate::codes8::{Codes8, Queries8};
 use crate::tensor::{ShapeError, expect_area, expect_equal};
@@ -82,54 +82,87 @@ impl Band<'_> {
     #[inline(always)]
     fn scan<S: Simd, const ROWS: usize>(&self, simd: S, centroids: Codes8<'_>, scores: &mut [f32]) {
         let (dim, count) = (centroids.cols(), centroids.rows());
-        for centroid in 0..count {
-            let codes = centroids.row(centroid);
-            prefetch_next(simd, codes, TILE * dim);
-            let products = self.products::<S, ROWS>(simd, bytemuck::cast_slice(codes));
-            let scale = centroids.scales()[centroid];
+        let (mut factors, mut offsets) = ([0.0; LANES], [0.0; LANES]);
+        let mut biases = [0; LANES];
+        for r in 0..ROWS {
+            let row = self.first + r;
+            factors[FOUR * r..][..FOUR].fill(self.queries.factors[row]);
+            offsets[FOUR * r..][..FOUR].fill(self.offsets[row]);
+            biases[FOUR * r..][..FOUR].fill(S::BIAS * self.queries.sums[row]);
+        }
+        let (factors, offsets) = (simd.load(&factors), simd.load(&offsets));
+        let biases = simd.load_sums(&biases);
+        let mut sums = [simd.no_ints(); LANES];
+        for first in (0..count).step_by(FOUR) {
+            let four = FOUR.min(count - first);
+            let mut scales = [0.0; LANES];
+            let mut t = 0;
+            while t < four {
+                prefetch_next(simd, centroids.row(first + t), TILE * dim);
+                let left = four - t;
+                if S::WIDE && left >= 2 {
+                    prefetch_next(simd, centroids.row(first + t + 1), TILE * dim);
+                    self.multiply::<S, ROWS, 2>(simd, centroids, (first, t), &mut sums);
+                    t += 2;
+                } else {
+                    self.multiply::<S, ROWS, 1>(simd, centroids, (first, t), &mut sums);
+                    t += 1;
+                }
+            }
+            for of_row in scales.as_chunks_mut::<FOUR>().0 {
+                copy_four(&centroids.scales()[first..first + four], of_row);
+            }
+            let products = simd.sub_sums(simd.sums_of_ints(&sums), biases);
+            let steps = simd.mul(factors, simd.load(&scales));
+            let products = simd.mul(steps, simd.sums_as_lanes(products));
+            let mut all = [0.0; LANES];
+            simd.store(simd.add(offsets, products), &mut all);
             for r in 0..ROWS {
-                let row = self.first + r;
-                let product = products[r] - S::BIAS * self.queries.sums[row];
-                let product = self.queries.factors[row] * scale * product as f32;
-                scores[r * count + centroid] = self.offsets[row] + product;
+                copy_four(&all[FOUR * r..][..four], &mut scores[r * count + first..]);
             }
         }
     }
 
+    /// Products of a band of query rows with neighbouring centroids from the `t`-th behind the first on, that of row `r` to
+    /// place `4 r + t`.
     #[inline(always)]
-    fn products<S: Simd, const ROWS: usize>(&self, simd: S, codes: &[u8]) -> [i32; BAND] {
-        let mut sums = [[simd.no_ints(); 2]; BAND];
-        let (whole, rest) = codes.as_chunks::<BYTES>();
-        for (chunk, bytes) in whole.iter().enumerate() {
-            self.add::<S, ROWS>(simd, chunk, bytes, &mut sums);
-        }
-        if !rest.is_empty() {
-            let mut padded = [0; BYTES];
-            padded[..rest.len()].copy_from_slice(rest);
-            self.add::<S, ROWS>(simd, whole.len(), &padded, &mut sums);
-        }
-        let mut joined = [simd.no_ints(); BAND];
-        for r in 0..ROWS {
-            joined[r] = simd.join_ints(sums[r][0], sums[r][1]);
-        }
-        simd.sum_ints(joined)
-    }
-
-    #[inline(always)]
-    fn add<S: Simd, const ROWS: usize>(
+    fn multiply<S: Simd, const ROWS: usize, const SOME: usize>(
         &self,
         simd: S,
-        chunk: usize,
-        codes: &[u8; BYTES],
-        sums: &mut [[S::Ints; 2]; BAND],
+        centroids: Codes8<'_>,
+        (first, t): (usize, usize),
+        sums: &mut [S::Ints; LANES],
     ) {
-        let codes = simd.signed(simd.load_bytes(codes));
-        for (r, sums) in sums[..ROWS].iter_mut().enumerate() {
-            let at = (self.first + r) * self.queries.chunks() + chunk;
-            let high = simd.load_bytes(&self.queries.high[at]);
-            sums[0] = simd.add_signed_products(sums[0], codes, high);
-            let low = simd.load_bytes(&self.queries.low[at]);
-            sums[1] = simd.add_signed_products(sums[1], codes, low);
+        let mut of_rows = [[[simd.no_ints(); 2]; SOME]; ROWS];
+        for chunk in 0..self.queries.chunks() {
+            let mut codes = [simd.signed(simd.no_bytes()); SOME];
+            for (c, codes) in codes.iter_mut().enumerate() {
+                let row: &[u8] = bytemuck::cast_slice(centroids.row(first + t + c));
+                *codes = simd.signed(load_first(simd, &row[chunk * BYTES..]));
+            }
+            for (r, of_row) in of_rows.iter_mut().enumerate() {
+                let at = (self.first + r) * self.queries.chunks() + chunk;
+                let high = simd.load_bytes(&self.queries.high[at]);
+                let low = simd.load_bytes(&self.queries.low[at]);
+                for ([of_high, of_low], codes) in of_row.iter_mut().zip(codes) {
+                    *of_high = simd.add_signed_products(*of_high, codes, high);
+                    *of_low = simd.add_signed_products(*of_low, codes, low);
+                }
+            }
         }
+        for (r, of_row) in of_rows.iter().enumerate() {
+            for (c, [high, low]) in of_row.iter().enumerate() {
+                sums[FOUR * r + t + c] = simd.join_ints(*high, *low);
+            }
+        }
+    }
+}
+
+/// Copies up to four numbers: whole ones by a register, since a copy of any length is a call that takes longer.
+#[inline(always)]
+fn copy_four(from: &[f32], to: &mut [f32]) {
+    match (from.first_chunk::<FOUR>(), to.first_chunk_mut::<FOUR>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to[..from.len()].copy_from_slice(from),
     }
 }

@@ -253,6 +253,26 @@ fn widen_u8(all: __m128i) -> Pair {
     ]
 }
 
+/// Four columns a vector. Pairs of products of bytes up to 15 fit 16 bits: nothing saturates.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_quads(columns: [__m256i; 4], quads: [__m256i; 4], weights: [u8; 4]) -> [__m256i; 4] {
+    let weights = bytes::splat_four(weights);
+    [0, 1, 2, 3].map(|part| add_products(columns[part], weights, quads[part]))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sub_sums(a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+    [0, 1].map(|half| _mm256_sub_epi32(a[half], b[half]))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sums_as_lanes(sums: [__m256i; 2]) -> Pair {
+    sums.map(|half| _mm256_cvtepi32_ps(half))
+}
+
 /// Pairs of products fit 16 bits, since the smaller factors are at most 64: nothing saturates.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -274,6 +294,8 @@ impl Simd for Avx2 {
     type Ints = __m256i;
     type Pairs = [__m256i; 2];
     type Sums = [__m256i; 2];
+    type Quads = [__m256i; 4];
+    type Columns = [__m256i; 4];
 
     const BIAS: i32 = 0;
 
@@ -405,6 +427,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn no_bytes(self) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::zero() }
+    }
+
+    #[inline(always)]
     fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::load(from) }
@@ -465,9 +493,47 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
+    fn sums_of_ints(self, ints: &[Self::Ints; LANES]) -> Self::Sums {
         // SAFETY: `self` was made by `detect`.
-        unsafe { bytes::sums(ints) }
+        unsafe { bytes::sums_of_all(ints) }
+    }
+
+    #[inline(always)]
+    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::interleave(four) }
+    }
+
+    #[inline(always)]
+    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.low_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.high_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn no_columns(self) -> Self::Columns {
+        [self.no_ints(); 4]
+    }
+
+    #[inline(always)]
+    fn add_quads(
+        self,
+        columns: Self::Columns,
+        quads: Self::Quads,
+        weights: [u8; 4],
+    ) -> Self::Columns {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add_quads(columns, quads, weights) }
+    }
+
+    #[inline(always)]
+    fn in_order(self, columns: Self::Columns) -> [Self::Sums; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::in_order(columns) }
     }
 
     #[inline(always)]
@@ -487,6 +553,25 @@ impl Simd for Avx2 {
     fn splat_sum(self, value: i32) -> Self::Sums {
         // SAFETY: `self` was made by `detect`.
         [unsafe { _mm256_set1_epi32(value) }; 2]
+    }
+
+    #[inline(always)]
+    fn load_sums(self, from: &[i32; LANES]) -> Self::Sums {
+        let [low, high]: &[[u8; BYTES]; 2] = bytemuck::cast_ref(from);
+        // SAFETY: `self` was made by `detect`.
+        [unsafe { bytes::load(low) }, unsafe { bytes::load(high) }]
+    }
+
+    #[inline(always)]
+    fn sub_sums(self, a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sub_sums(a, b) }
+    }
+
+    #[inline(always)]
+    fn sums_as_lanes(self, sums: Self::Sums) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { sums_as_lanes(sums) }
     }
 
     #[inline(always)]

@@ -5,16 +5,17 @@ use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512bh, __m512i, _CMP_GE_OQ, _MM_HINT_T1, _mm_and_si128,
     _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8, _mm_srli_epi16, _mm_storeu_ps, _mm_storeu_si128,
     _mm256_dpbusd_epi32, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128, _mm512_castsi512_ps,
-    _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8,
-    _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtss_f32, _mm512_cvttps_epi32, _mm512_div_ps,
-    _mm512_dpbf16_ps, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps, _mm512_permutexvar_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
-    _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_sub_epi32, _mm512_sub_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castps512_ps128, _mm512_castsi256_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtss_f32,
+    _mm512_cvttps_epi32, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
+    _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_ps,
+    _mm512_mask_mov_epi32, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_permutex2var_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32,
+    _mm512_sqrt_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm512_sub_ps,
 };
 
 use half::{bf16, f16};
@@ -252,6 +253,31 @@ fn largest(lanes: __m512) -> f32 {
     _mm512_cvtss_f32(tree)
 }
 
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn join([low, high]: [__m256i; 2]) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn sums_of_ints(ints: &[__m256i; LANES]) -> __m512i {
+    join(bytes::sums_of_all(ints))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn add_quads(columns: [__m256i; 4], quads: [__m256i; 4], weights: [u8; 4]) -> [__m256i; 4] {
+    let weights = bytes::splat_four(weights);
+    [0, 1, 2, 3].map(|part| _mm256_dpbusd_epi32(columns[part], weights, quads[part]))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn in_order(columns: [__m256i; 4]) -> [__m512i; 2] {
+    bytes::in_order(columns).map(|halves| join(halves))
+}
+
 impl<const DOTS: bool> Simd for Avx512<DOTS> {
     type Lanes = __m512;
     type Bytes = __m256i;
@@ -259,6 +285,8 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     type Ints = __m256i;
     type Pairs = __m512i;
     type Sums = __m512i;
+    type Quads = [__m256i; 4];
+    type Columns = [__m256i; 4];
 
     const BIAS: i32 = 128;
 
@@ -442,6 +470,12 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     }
 
     #[inline(always)]
+    fn no_bytes(self) -> Self::Bytes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::zero() }
+    }
+
+    #[inline(always)]
     fn load_bytes(self, from: &[u8; BYTES]) -> Self::Bytes {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::load(from) }
@@ -500,9 +534,47 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     }
 
     #[inline(always)]
-    fn sum_ints(self, ints: [Self::Ints; 4]) -> [i32; 4] {
+    fn sums_of_ints(self, ints: &[Self::Ints; LANES]) -> Self::Sums {
         // SAFETY: `self` was made by `detect`.
-        unsafe { bytes::sums(ints) }
+        unsafe { sums_of_ints(ints) }
+    }
+
+    #[inline(always)]
+    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { bytes::interleave(four) }
+    }
+
+    #[inline(always)]
+    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.low_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
+        quads.map(|bytes| self.high_nibbles(bytes))
+    }
+
+    #[inline(always)]
+    fn no_columns(self) -> Self::Columns {
+        [self.no_ints(); 4]
+    }
+
+    #[inline(always)]
+    fn add_quads(
+        self,
+        columns: Self::Columns,
+        quads: Self::Quads,
+        weights: [u8; 4],
+    ) -> Self::Columns {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { add_quads(columns, quads, weights) }
+    }
+
+    #[inline(always)]
+    fn in_order(self, columns: Self::Columns) -> [Self::Sums; 2] {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { in_order(columns) }
     }
 
     #[inline(always)]
@@ -521,6 +593,24 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     fn splat_sum(self, value: i32) -> Self::Sums {
         // SAFETY: `self` was made by `detect`.
         unsafe { _mm512_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn load_sums(self, from: &[i32; LANES]) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`, and the reference is to 64 bytes.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn sub_sums(self, a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_sub_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sums_as_lanes(self, sums: Self::Sums) -> Self::Lanes {
+        // SAFETY: `self` was made by `detect`.
+        unsafe { _mm512_cvtepi32_ps(sums) }
     }
 
     #[inline(always)]
