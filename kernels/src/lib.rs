@@ -55,7 +55,7 @@ pub use codes8::{Codes8, Queries8};
 pub use cpu::{
     AddPoints, AddValues, Appraise, Assign, Attend, AttendInput, Clusters, CodeErrors, CodedKeys,
     CodedValues, Encode, Estimate, Gather, Isa, Judge, Judgement, Kernels, LogMass, Mean, Members,
-    Quantise, Run, Scan, Spreads, Summarise, Weigh, WeighedTokens,
+    Prospects, Quantise, Run, Scan, Spreads, Summarise, Weigh, WeighedTokens,
 };
 pub use dtype::Dtype;
 pub use points::{PointBlocks, Points, Sums};

@@ -44,7 +44,7 @@ mod weigh;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use appraise::{Appraise, Clusters};
+pub use appraise::{Appraise, Clusters, Prospects};
 pub use assign::{AddPoints, Assign};
 pub use attend::{Attend, AttendInput};
 pub use code_keys::{CodedKeys, Run, Weigh};

@@ -46,3 +46,22 @@ pub fn gain(share: f64, variance: f64, value_spread: f64, value_norm: f64, norm:
     let distance = value_norm.hypot(norm);
     share * ((1.0 + doubt) * value_spread / 2.0 + doubt * distance) / norm
 }
+
+/// The chance that a token of a cluster outweighs all else, see [`Appraise`](crate::Appraise); the score is beside the
+/// log-sum-exp of the answer, and `caution` is 1.
+pub fn chance(
+    score: f64,
+    tokens: f64,
+    variance: f64,
+    [value_spread, value_norm]: [f64; 2],
+    norm: f64,
+) -> f64 {
+    if variance < 4.0 {
+        return 0.0;
+    }
+    let distance = value_norm.hypot(value_spread).hypot(norm) / norm;
+    let t = ((-distance.ln() - score) / variance.sqrt()).max(0.0);
+    let root = (t * t + 8.0 / std::f64::consts::PI).sqrt();
+    let tail = (-t * t / 2.0).exp() * (2.0 / std::f64::consts::PI).sqrt() / (t + root);
+    (tokens * tail).min(1.0)
+}

@@ -15,7 +15,7 @@ mod scan;
 
 pub use assign::assign;
 pub use attend::attend;
-pub use codes::{estimate, gain, rows_of_codes4, rows_of_codes8};
+pub use codes::{chance, estimate, gain, rows_of_codes4, rows_of_codes8};
 pub use estimate::{merge, softmax};
 pub use log_mass::log_mass;
 pub use scan::{rows_f64, scan};

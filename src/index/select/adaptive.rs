@@ -71,13 +71,15 @@ impl Survey<'_> {
         for (segment, head) in self.segments.iter().enumerate() {
             let (clusters, block) = (self.clusters(segment), self.block(segment));
             let count = clusters.len();
-            let gains = &appraisal.gains[block];
+            let (gains, chances) = (&appraisal.gains[block.clone()], &appraisal.chances[block]);
             let zones = self.zones[clusters.clone()].iter();
             let worths = appraisal.worths[clusters].iter().zip(head.counts);
             for (cluster, (zone, (worth, tokens))) in zones.zip(worths).enumerate() {
                 if *zone == Zone::Estimation {
-                    let of_rows = gains[cluster..].iter().step_by(count);
-                    let of_rows = of_rows.map(|gain| [gain * gain, *gain]);
+                    let of_rows = gains[cluster..].iter().zip(&chances[cluster..]);
+                    let of_rows = of_rows.step_by(count);
+                    let of_rows =
+                        of_rows.map(|(gain, chance)| [gain * gain + chance, gain + chance]);
                     ladder.add(worth / *tokens as f32, of_rows);
                 }
             }
