@@ -27,9 +27,9 @@ use crate::index::zones::{Place, Zone};
 /// The share of their errors that clusters have in common. Measured: 0.05 to 0.1 on traces of two models.
 pub(super) const COHERENCE: f32 = 0.07;
 
-/// What counts of the chance that Gaussian scores would give a token to outweigh everything else: clusters differ from
-/// Gaussians mostly by having no token that far out. With 1 in its place answers were as good for a tenth more codes, with
-/// 1/100 a quarter of the gain was lost.
+/// What counts of the chance that Gaussian scores would give a token to outweigh everything else: the tail foretells several
+/// times as many of them as heads that copy have. On SmolLM2-135M at 8192 tokens the KL was 0.0026 with 1, for a tenth more
+/// tokens read as codes, 0.0027 with this, 0.0035 with 0.01, and 0.058 without.
 const CAUTION: f32 = 0.25;
 
 /// No answer is shorter than this, when its length is divided by.
