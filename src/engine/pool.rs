@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -39,13 +39,14 @@ pub fn while_the_disk_reads() {
 }
 
 /// `done` with each of `items`, in their order: side by side on the threads of the pool; one after the other on a thread that
-/// is not of it, which has taken a call that is not worth handing over.
+/// is not of it, which has taken a call that is not worth handing over. Each is for whichever thread is free, since one may
+/// take ten times as long as another: a flat KV head beside a sharp one.
 pub(super) fn side_by_side<T: Send, R: Send>(
     items: Vec<T>,
     done: impl Fn(T) -> R + Sync + Send,
 ) -> Vec<R> {
     if rayon::current_thread_index().is_some() {
-        items.into_par_iter().map(done).collect()
+        items.into_par_iter().with_max_len(1).map(done).collect()
     } else {
         items.into_iter().map(done).collect()
     }
