@@ -3,6 +3,7 @@
 #   make demo     build, start the daemon, drive it with a real-shaped workload, print how exact and how cheap it was
 #   make test     all tests but those of the adapter for transformers
 #   make inspector-check   the inspector in a headless Chromium, with screenshots in its light and dark, narrow and wide forms
+#   make cuda-check   compiles the CUDA kernels with NVRTC, which it fetches from PyPI (90 MB); needs no GPU
 #   make test-transformers   those: with torch (5.6 GB) and the versions of transformers that the adapter is for
 #   make bench    all benchmarks, on this machine
 #   make capacity a million tokens in 256 MiB of memory: the plan, what was measured, and whether it holds
@@ -25,7 +26,7 @@ features := $(if $(filter no,$(FAISS)),--no-default-features)
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test test-transformers inspector-check bench capacity soak lint install uninstall setup
+.PHONY: help demo test test-transformers cuda-check inspector-check bench capacity soak lint install uninstall setup
 
 # That the adapter for transformers is tested with: the signatures that it follows move between them.
 TRANSFORMERS ?= 4.57.6 5.24.0
@@ -37,7 +38,7 @@ demo: setup
 	$(CARGO) build --release --locked --workspace --bins $(features)
 	tests/demo.sh "$(CARGO_TARGET_DIR)/release"
 
-demo test test-transformers inspector-check: python := yes
+demo test test-transformers cuda-check inspector-check: python := yes
 
 # The second line has a daemon whose disk fails where its tests say. It asks for the whole workspace, as the first does: one
 # package alone would unify features otherwise, and build RocksDB again.
@@ -56,6 +57,9 @@ inspector-check: setup
 	$(CARGO) build --workspace --locked --bins $(features)
 	tests/inspector.sh --install
 	tests/inspector.sh "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/inspector"
+
+cuda-check: setup
+	CARGO="$(CARGO)" kernels/cuda/nvrtc.sh
 
 test-transformers: setup
 	$(CARGO) build --workspace --locked --bins $(features)

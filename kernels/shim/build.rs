@@ -18,7 +18,10 @@ fn main() -> io::Result<()> {
     watched
         .file(cpp.join("kernels.cpp"))
         .include(&cuda)
-        .define("WAVEKV_KERNEL_LIST", format!("{:?}", list.display().to_string()).as_str())
+        .define(
+            "WAVEKV_KERNEL_LIST",
+            format!("{:?}", list.display().to_string()).as_str(),
+        )
         .flag("-fsanitize=thread")
         .flag("--param=tsan-instrument-func-entry-exit=0");
     // Another object than the one below, which must not be watched: it is what watches.

@@ -43,6 +43,7 @@ pub mod codes4;
 pub mod codes8;
 pub mod convert;
 pub mod cpu;
+pub mod cuda;
 pub mod dtype;
 pub mod points;
 pub mod reference;

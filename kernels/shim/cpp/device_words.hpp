@@ -91,6 +91,13 @@ template <class T> SHIM_WORD T atomicMax(T *at, T other) {
     return old;
 }
 
+template <class T> SHIM_WORD T atomicMin(T *at, T other) {
+    shim::watch_atomic(at, sizeof *at);
+    const T old = *at;
+    *at = other < old ? other : old;
+    return old;
+}
+
 SHIM_WORD unsigned __float_as_uint(float x) {
     unsigned bits;
     std::memcpy(&bits, &x, sizeof bits);

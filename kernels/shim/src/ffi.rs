@@ -39,7 +39,11 @@ unsafe extern "C" {
 
 /// Runs a launch over all of `memory`. The kernel finds its buffers by the addresses in `params`, and may touch nothing else:
 /// the other side looks at every access before it is made.
-pub(crate) fn launch(launch: Launch<'_>, params: &[u8], memory: &mut Memory) -> Result<Traffic, String> {
+pub(crate) fn launch(
+    launch: Launch<'_>,
+    params: &[u8],
+    memory: &mut Memory,
+) -> Result<Traffic, String> {
     let text = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let kernel = text(launch.kernel)?;
     let names = memory.buffers.iter().map(|buffer| text(&buffer.name));

@@ -72,6 +72,7 @@ impl Memory {
         let Some(buffer) = found else {
             return vec![];
         };
-        bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(&buffer.words)[..buffer.bytes]).to_vec()
+        bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(&buffer.words)[..buffer.bytes])
+            .to_vec()
     }
 }

@@ -27,7 +27,13 @@ struct Run {
 }
 
 /// Runs a kernel over `from`, with as much room as `to` says.
-fn run(kernel: &str, flaw: u32, from: &[u32], to: usize, [blocks, threads, shared]: [u32; 3]) -> Run {
+fn run(
+    kernel: &str,
+    flaw: u32,
+    from: &[u32],
+    to: usize,
+    [blocks, threads, shared]: [u32; 3],
+) -> Run {
     let mut memory = Memory::new();
     let params = Plain {
         from: memory.put("from", from),
@@ -67,8 +73,13 @@ fn barriers_and_atomics_sum_over_blocks() {
 fn a_missing_barrier_is_a_race() {
     let from: Vec<u32> = (0..1000).collect();
     for half in [128, 64, 32] {
-        let found = run("self_sum", half, &from, 1, [4, 256, 1024]).answer.unwrap_err();
-        assert!(found.contains("race") && found.contains("shared memory"), "{found}");
+        let found = run("self_sum", half, &from, 1, [4, 256, 1024])
+            .answer
+            .unwrap_err();
+        assert!(
+            found.contains("race") && found.contains("shared memory"),
+            "{found}"
+        );
     }
 }
 
@@ -89,11 +100,17 @@ fn lanes_hand_each_other_what_they_have() {
 #[test]
 fn threads_that_part_are_named() {
     let found = sentence("self_part", 0, [1, 64, 0]);
-    assert!(found.contains("16 threads wait at the barrier") && found.contains("48 have ended"), "{found}");
+    assert!(
+        found.contains("16 threads wait at the barrier") && found.contains("48 have ended"),
+        "{found}"
+    );
     let found = sentence("self_part", 1, [1, 64, 0]);
     assert!(found.contains("at that of line"), "{found}");
     let found = sentence("self_part", 2, [1, 64, 0]);
-    assert!(found.contains("lanes that never come") || found.contains("have ended"), "{found}");
+    assert!(
+        found.contains("lanes that never come") || found.contains("have ended"),
+        "{found}"
+    );
     let found = sentence("self_part", 3, [1, 64, 0]);
     assert!(found.contains("not in the mask"), "{found}");
     let fine = run("self_part", 9, &[0; 64], 64, [1, 64, 0]);
@@ -116,9 +133,14 @@ fn accesses_that_are_wrong_are_named() {
     ];
     for (flaw, shared, parts) in expected {
         let found = sentence("self_stray", flaw, [2, 32, shared]);
-        assert!(parts.split('|').any(|part| found.contains(part)), "{flaw}: {found}");
+        assert!(
+            parts.split('|').any(|part| found.contains(part)),
+            "{flaw}: {found}"
+        );
     }
-    run("self_stray", 9, &[0; 32], 32, [1, 32, 128]).answer.unwrap();
+    run("self_stray", 9, &[0; 32], 32, [1, 32, 128])
+        .answer
+        .unwrap();
 }
 
 #[test]
@@ -139,8 +161,12 @@ fn a_launch_must_fit_its_kernel() {
 #[test]
 fn fragments_of_products_are_where_the_manual_has_them() {
     let mut random = Pcg64Mcg::seed_from_u64(5);
-    let a: Vec<Vec<i32>> = (0..16).map(|_| (0..32).map(|_| random.random_range(-9..9)).collect()).collect();
-    let b: Vec<Vec<i32>> = (0..32).map(|_| (0..8).map(|_| random.random_range(0..9)).collect()).collect();
+    let a: Vec<Vec<i32>> = (0..16)
+        .map(|_| (0..32).map(|_| random.random_range(-9..9)).collect())
+        .collect();
+    let b: Vec<Vec<i32>> = (0..32)
+        .map(|_| (0..8).map(|_| random.random_range(0..9)).collect())
+        .collect();
     let narrow = |x: i32| u32::from(bf16::from_f32(x as f32).to_bits());
     let pair = |low: i32, high: i32| narrow(low) | narrow(high) << 16;
     let bytes = |x: [i32; 4]| u32::from_le_bytes(x.map(|x| x as u8));
@@ -166,7 +192,14 @@ fn fragments_of_products_are_where_the_manual_has_them() {
                     bytes([b[k][g], b[k + 1][g], b[k + 2][g], b[k + 3][g]])
                 }
             };
-            from.extend([of_a(g, 0), of_a(g + 8, 0), of_a(g, 1), of_a(g + 8, 1), of_b(0), of_b(1)]);
+            from.extend([
+                of_a(g, 0),
+                of_a(g + 8, 0),
+                of_a(g, 1),
+                of_a(g + 8, 1),
+                of_b(0),
+                of_b(1),
+            ]);
         }
         let run = run("self_product", flaw, &from, 128, [1, 32, 0]);
         run.answer.unwrap();
@@ -176,7 +209,11 @@ fn fragments_of_products_are_where_the_manual_has_them() {
                 let sum: i32 = (0..depth).map(|k| a[row][k] * b[k][column]).sum();
                 let expected = sum + at as i32 + 1;
                 let bits = run.to[4 * lane + at];
-                let got = if flaw == 0 { f32::from_bits(bits) as i32 } else { bits.cast_signed() };
+                let got = if flaw == 0 {
+                    f32::from_bits(bits) as i32
+                } else {
+                    bits.cast_signed()
+                };
                 assert_eq!(got, expected, "kind {flaw}, row {row}, column {column}");
             }
         }
