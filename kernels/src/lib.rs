@@ -36,7 +36,7 @@
 //!
 //! Where to start: [`tensor`] for the views, [`mod@reference`] for what each family means, in
 //! plain `f64`; then [`cpu`] for how it is computed. A family has the same name in every place:
-//! `reference/scan.rs`, `cpu/scan.rs`, `tests/`, `benches/scan.rs`.
+//! `reference/scan.rs`, `cpu/scan.rs`, `tests/`, `benches/scan.rs`; for a GPU, see [`cuda`].
 
 pub mod accumulator;
 pub mod codes4;

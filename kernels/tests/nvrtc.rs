@@ -53,7 +53,10 @@ fn resources(log: &str) -> BTreeMap<String, Resources> {
     let mut kernel = String::new();
     for line in log.lines() {
         if let Some((_, rest)) = line.split_once("Compiling entry function '") {
-            kernel = rest.split('\'').next().unwrap_or_default().to_owned();
+            rest.split('\'')
+                .next()
+                .unwrap_or_default()
+                .clone_into(&mut kernel);
         }
         let of: &mut Resources = found.entry(kernel.clone()).or_default();
         if let Some(bytes) = before(line, " bytes stack frame") {

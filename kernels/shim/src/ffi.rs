@@ -84,10 +84,10 @@ pub(crate) fn launch(
         return Err(sentence.to_string_lossy().into_owned());
     }
     let of_buffers = buffers.iter().zip(&memory.buffers);
+    let counted =
+        of_buffers.map(|(parts, buffer)| (buffer.name.clone(), parts.read, parts.written));
     Ok(Traffic {
-        buffers: of_buffers
-            .map(|(parts, buffer)| (buffer.name.clone(), parts.read, parts.written))
-            .collect(),
+        buffers: Some(counted.collect()),
     })
 }
 

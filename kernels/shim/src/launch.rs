@@ -21,21 +21,29 @@ pub struct Launch<'a> {
 /// What a launch asked for of each buffer, all threads together, before any cache.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// Name, bytes read, bytes written.
-    pub(crate) buffers: Vec<(String, u64, u64)>,
+    /// Name, bytes read, bytes written; of a GPU nobody knows.
+    pub(crate) buffers: Option<Vec<(String, u64, u64)>>,
 }
 
 impl Traffic {
-    /// Bytes read of the buffer of this name; 0 where there is none.
-    pub fn read(&self, name: &str) -> u64 {
-        let of_name = self.buffers.iter().filter(|buffer| buffer.0 == name);
-        of_name.map(|buffer| buffer.1).sum()
+    /// Bytes read of the buffers of this name; `None` where nobody counted, on a GPU.
+    pub fn read(&self, name: &str) -> Option<u64> {
+        let of_name = self
+            .buffers
+            .as_ref()?
+            .iter()
+            .filter(|buffer| buffer.0 == name);
+        Some(of_name.map(|buffer| buffer.1).sum())
     }
 
-    /// Bytes written to it.
-    pub fn written(&self, name: &str) -> u64 {
-        let of_name = self.buffers.iter().filter(|buffer| buffer.0 == name);
-        of_name.map(|buffer| buffer.2).sum()
+    /// Bytes written to them.
+    pub fn written(&self, name: &str) -> Option<u64> {
+        let of_name = self
+            .buffers
+            .as_ref()?
+            .iter()
+            .filter(|buffer| buffer.0 == name);
+        Some(of_name.map(|buffer| buffer.2).sum())
     }
 }
 
@@ -46,6 +54,10 @@ impl Launch<'_> {
     /// A sentence, where there is no such kernel, its parameters have another size, or it makes a mistake: an access outside of
     /// every buffer, one that is not aligned, memory that nobody has written, a race, a barrier that not all threads reach.
     pub fn run<P: NoUninit>(self, params: &P, memory: &mut Memory) -> Result<Traffic, String> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &memory.gpu {
+            return gpu.launch(self, params).map(|()| Traffic { buffers: None });
+        }
         ffi::launch(self, bytemuck::bytes_of(params), memory)
     }
 }

@@ -7,6 +7,8 @@
 //! that nobody waited for. Each is an error with a sentence. What it cannot find: what is slow, and what the hardware does
 //! otherwise than its manual says.
 //!
+//! With the feature `gpu`, and `WAVEKV_ON_GPU` set, the same tests run on a GPU.
+//!
 //! *Architecture invariants.* Only tests know this crate. It knows nothing of attention: a kernel is a name, bytes of parameters
 //! and buffers. Matrix products of the tensor cores have twins in `cpp/device_words.hpp`, fragment for fragment as the PTX manual
 //! has them; everything else of a kernel is the code that a GPU runs.
@@ -14,6 +16,8 @@
 //! Where to start: [`Launch::run`], then `cpp/block.cpp` (turns and rendezvous) and `cpp/watch.cpp` (accesses).
 
 mod ffi;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod launch;
 mod memory;
 

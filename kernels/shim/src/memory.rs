@@ -1,12 +1,14 @@
 //! Device memory, on the host.
 
-use bytemuck::AnyBitPattern;
-use bytemuck::NoUninit;
+use bytemuck::{AnyBitPattern, NoUninit};
 
 /// Buffers that kernels see by their addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     pub(crate) buffers: Vec<Buffer>,
+    /// On which the buffers are, in place of the host.
+    #[cfg(feature = "gpu")]
+    pub(crate) gpu: Option<crate::gpu::Gpu>,
 }
 
 /// One allocation, aligned as those of a device are.
@@ -15,7 +17,14 @@ pub(crate) struct Buffer {
     pub(crate) name: String,
     pub(crate) bytes: usize,
     pub(crate) writable: bool,
-    words: Vec<Line>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Host(Vec<Line>),
+    #[cfg(feature = "gpu")]
+    Gpu(wavekv_kernels::cuda::device::Allocation),
 }
 
 /// What an allocation is aligned to.
@@ -24,15 +33,38 @@ pub(crate) struct Buffer {
 struct Line([u8; 256]);
 
 impl Buffer {
+    /// The bytes, of a buffer on the host.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes]
+        match &mut self.place {
+            Place::Host(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.bytes],
+            #[cfg(feature = "gpu")]
+            Place::Gpu(_) => &mut [],
+        }
+    }
+
+    fn address(&self) -> u64 {
+        match &self.place {
+            Place::Host(lines) => lines.as_ptr() as u64,
+            #[cfg(feature = "gpu")]
+            Place::Gpu(allocation) => allocation.address(),
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Memory {
-    /// Nothing yet.
+    /// Nothing yet. Of the host; or, with the feature `gpu` and `WAVEKV_ON_GPU` set, of the first GPU.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            buffers: vec![],
+            #[cfg(feature = "gpu")]
+            gpu: crate::gpu::Gpu::asked_for(),
+        }
     }
 
     /// A buffer with these numbers that kernels only read; its address.
@@ -51,14 +83,20 @@ impl Memory {
     }
 
     fn add(&mut self, name: &str, bytes: &[u8], writable: bool) -> u64 {
-        let mut buffer = Buffer {
+        #[cfg(feature = "gpu")]
+        let place = match &self.gpu {
+            Some(gpu) => Place::Gpu(gpu.upload(bytes)),
+            None => Place::Host(lines_of(bytes)),
+        };
+        #[cfg(not(feature = "gpu"))]
+        let place = Place::Host(lines_of(bytes));
+        let buffer = Buffer {
             name: name.to_owned(),
             bytes: bytes.len(),
             writable,
-            words: vec![Line([0; 256]); bytes.len().div_ceil(size_of::<Line>()).max(1)],
+            place,
         };
-        buffer.bytes_mut().copy_from_slice(bytes);
-        let address = buffer.words.as_ptr() as u64;
+        let address = buffer.address();
         self.buffers.push(buffer);
         address
     }
@@ -68,11 +106,29 @@ impl Memory {
         let found = self
             .buffers
             .iter()
-            .find(|buffer| buffer.words.as_ptr() as u64 == address);
+            .find(|buffer| buffer.address() == address);
         let Some(buffer) = found else {
             return vec![];
         };
-        bytemuck::cast_slice(&bytemuck::cast_slice::<Line, u8>(&buffer.words)[..buffer.bytes])
-            .to_vec()
+        let numbers = |lines: &[Line]| {
+            let bytes = &bytemuck::cast_slice::<Line, u8>(lines)[..buffer.bytes];
+            bytemuck::cast_slice(bytes).to_vec()
+        };
+        match &buffer.place {
+            Place::Host(lines) => numbers(lines),
+            #[cfg(feature = "gpu")]
+            Place::Gpu(allocation) => {
+                let gpu = self.gpu.as_ref();
+                let bytes = gpu.map(|gpu| gpu.download(allocation, buffer.bytes));
+                numbers(&lines_of(&bytes.unwrap_or_default()))
+            }
+        }
     }
+}
+
+/// Bytes at an address that suits any number.
+fn lines_of(bytes: &[u8]) -> Vec<Line> {
+    let mut lines = vec![Line([0; 256]); bytes.len().div_ceil(size_of::<Line>()).max(1)];
+    bytemuck::cast_slice_mut(&mut lines)[..bytes.len()].copy_from_slice(bytes);
+    lines
 }

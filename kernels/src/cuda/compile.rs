@@ -111,8 +111,8 @@ pub fn compile(source: Source, architecture: &str) -> Result<Compiled, CompileEr
 fn log_of(program: &Program) -> Result<String, NvrtcError> {
     // SAFETY: the program is alive.
     let log = unsafe { get_program_log(program.0) }?;
-    let bytes: Vec<u8> = log.into_iter().map(|byte| byte.cast_unsigned()).collect();
-    let text = CStr::from_bytes_until_nul(&bytes).map(CStr::to_string_lossy);
+    let bytes: &[u8] = bytemuck::cast_slice(&log);
+    let text = CStr::from_bytes_until_nul(bytes).map(CStr::to_string_lossy);
     Ok(text.unwrap_or_default().into_owned())
 }
 

@@ -1,5 +1,7 @@
 //! The sources of the kernels, which are part of the program.
 
+use std::fmt::Write as _;
+
 /// A source: one translation unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -94,7 +96,7 @@ impl Source {
 }
 
 fn expand(name: &str, text: &str, included: &mut Vec<&'static str>, to: &mut String) {
-    to.push_str(&format!("#line 1 \"{name}\"\n"));
+    let _ = writeln!(to, "#line 1 \"{name}\"");
     for (line, text) in text.lines().enumerate() {
         let header = text
             .strip_prefix("#include \"")
@@ -105,7 +107,7 @@ fn expand(name: &str, text: &str, included: &mut Vec<&'static str>, to: &mut Str
             Some((header, text)) => {
                 included.push(header);
                 expand(header, text, included, to);
-                to.push_str(&format!("#line {} \"{name}\"\n", line + 2));
+                let _ = writeln!(to, "#line {} \"{name}\"", line + 2);
             }
             None if text == "#pragma once" => to.push('\n'),
             None => {
