@@ -67,6 +67,24 @@ impl Memory {
         }
     }
 
+    /// The GPU that memory is of, where it is of one.
+    pub fn gpu() -> Option<String> {
+        #[cfg(feature = "gpu")]
+        return crate::gpu::Gpu::asked_for().map(|gpu| gpu.name());
+        #[cfg(not(feature = "gpu"))]
+        None
+    }
+
+    /// Does some work; the milliseconds that a GPU was at what it launches, where there is one.
+    pub fn time(&mut self, work: impl FnOnce(&mut Self)) -> Option<f32> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu.clone() {
+            return Some(gpu.time(|| work(self)));
+        }
+        work(self);
+        None
+    }
+
     /// A buffer with these numbers that kernels only read; its address.
     pub fn put<T: NoUninit>(&mut self, name: &str, numbers: &[T]) -> u64 {
         self.add(name, bytemuck::cast_slice(numbers), false)

@@ -9,7 +9,7 @@ use wavekv_kernels::cuda::tables::{
 use wavekv_kernels::{Codes4, reference};
 
 use crate::scan::{Scanned, scan};
-use crate::world::{Sequence, Shape, World};
+use crate::world::{Sequence, Shape, World, bands_of};
 use crate::{assert_close, launch};
 
 const COHERENCE: f64 = 0.07;
@@ -32,12 +32,7 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn new(sequences: &'a [Sequence]) -> Self {
         let mut world = World::new(sequences);
-        let bands = sequences
-            .iter()
-            .map(|s| s.shape.group)
-            .max()
-            .unwrap()
-            .div_ceil(8);
+        let bands = bands_of(sequences);
         let scanned = scan(&mut world, sequences[0].shape.dim, bands, false);
         let (mut listed, mut weights) = (0, 0);
         for (task, sequence) in world.tasks.iter_mut().zip(sequences) {
@@ -281,40 +276,44 @@ fn error_of(squares: f64, sums: f64) -> f64 {
 }
 
 /// Rungs as the daemon has them: the exponent and two bits of the mantissa.
-fn rung_of(worth: f64) -> u32 {
-    let bits = (worth.max(0.0) as f32).to_bits() >> 21;
+fn rung_of(worth: f32) -> u32 {
+    let bits = worth.max(0.0).to_bits() >> 21;
     bits.saturating_sub((127 - 60) << 2).min(255)
 }
 
-/// The clusters whose codes are read are those worth most, as many as the target asks for and no more than a rung more.
-fn check_choice(step: &Step<'_>, chosen: &Adaptive, before: &[f32]) -> Vec<Vec<u32>> {
-    let (lse, norms): (Vec<f32>, Vec<f32>) = (step.read(chosen.lse), step.read(chosen.norms));
-    let (spreads, worths): (Vec<f32>, Vec<f32>) =
-        (step.read(chosen.spreads), step.read(chosen.worths));
-    let (zones, prices): (Vec<u8>, Vec<f32>) = (step.read(chosen.zones), step.read(chosen.prices));
-    let (coded, starts): (Vec<u32>, Vec<u32>) =
-        (step.read(chosen.coded), step.read(chosen.coded_starts));
-    let counts: Vec<[u32; 2]> = step.read(chosen.coded_counts);
-    let of_segments: Vec<[u32; 2]> = step.read(chosen.coded_segments);
-    let (squares, sums): (Vec<f32>, Vec<f32>) = (
-        step.read(chosen.doubt_squares),
-        step.read(chosen.doubt_sums),
-    );
-    let aim = 0.55 * f64::from(chosen.target_error);
-    let linear = 2.0 * COHERENCE * aim;
-    let mut lists = vec![];
-    for (at, (task, sequence)) in step.world.tasks.iter().zip(step.sequences).enumerate() {
+/// The least worth on a rung.
+fn worth_of(rung: u32) -> f32 {
+    if rung == 0 {
+        return 0.0;
+    }
+    f32::from_bits((rung + ((127 - 60) << 2)) << 21)
+}
+
+/// What reading each cluster of a task would gain for each query head, and its rung; none of a cluster that cannot be chosen.
+struct Gains {
+    gains: Vec<Vec<f64>>,
+    rungs: Vec<Option<u32>>,
+}
+
+impl Gains {
+    fn of(step: &Step<'_>, chosen: &Adaptive, at: usize, before: &[f32]) -> Self {
+        let (lse, norms): (Vec<f32>, Vec<f32>) = (step.read(chosen.lse), step.read(chosen.norms));
+        let spreads: Vec<f32> = step.read(chosen.spreads);
+        let worths: Vec<f32> = step.read(chosen.worths);
+        let (task, sequence) = (&step.world.tasks[at], &step.sequences[at]);
         let (clusters, group) = (task.clusters as usize, sequence.shape.group);
-        let first = task.first_cluster as usize;
-        let mut gains = vec![vec![0.0; group]; clusters];
-        let mut rungs = vec![None; clusters];
-        for ordinal in 0..clusters {
+        let linear = 2.0 * COHERENCE * 0.55 * f64::from(chosen.target_error);
+        let mut made = Self {
+            gains: vec![vec![0.0; group]; clusters],
+            rungs: vec![None; clusters],
+        };
+        for (ordinal, gains) in made.gains.iter_mut().enumerate() {
             let (segment, cluster) = find(sequence, ordinal);
             let stored = &sequence.segments[segment];
             if before[task.entries as usize + ordinal] == f32::NEG_INFINITY {
                 continue;
             }
-            for (row, gain) in gains[ordinal].iter_mut().enumerate() {
+            for (row, gain) in gains.iter_mut().enumerate() {
                 let answer = task.first_answer as usize + row;
                 let mass = f64::from(before[task.entries as usize + row * clusters + ordinal]);
                 let spread = spreads[(task.first_segment as usize + segment) * MOST_ROWS + row];
@@ -326,59 +325,66 @@ fn check_choice(step: &Step<'_>, chosen: &Adaptive, before: &[f32]) -> Vec<Vec<u
                     f64::from(norms[answer]),
                 );
             }
-            let worth: f64 = gains[ordinal]
-                .iter()
-                .map(|gain| gain * (gain + linear))
-                .sum();
-            let found = f64::from(worths[first + ordinal]);
-            assert_close(found as f32, worth, 2e-4 * worth + 1e-30, "worth");
-            rungs[ordinal] = Some(rung_of(f64::from(
-                worths[first + ordinal] / stored.counts[cluster] as f32,
-            )));
+            let worth: f64 = gains.iter().map(|gain| gain * (gain + linear)).sum();
+            let found = worths[task.first_cluster as usize + ordinal];
+            assert_close(found, worth, 2e-4 * worth + 1e-30, "worth");
+            made.rungs[ordinal] = Some(rung_of(found / stored.counts[cluster] as f32));
         }
+        made
+    }
+
+    /// Squares and sum, for a query head, over the clusters on the rungs that are left.
+    fn over(&self, left: impl Fn(u32) -> bool, row: usize) -> [f64; 2] {
+        let clusters = self.rungs.iter().zip(&self.gains);
+        let in_doubt = clusters.filter(|(rung, _)| rung.is_some_and(&left));
+        in_doubt.fold([0.0; 2], |[squares, sum], (_, gains)| {
+            [squares + gains[row] * gains[row], sum + gains[row]]
+        })
+    }
+}
+
+/// The clusters whose codes are read are those worth most, as many as the target asks for and no more than a rung more.
+fn check_choice(step: &Step<'_>, chosen: &Adaptive, before: &[f32]) -> Vec<Vec<u32>> {
+    let (zones, prices): (Vec<u8>, Vec<f32>) = (step.read(chosen.zones), step.read(chosen.prices));
+    let coded: Vec<u32> = step.read(chosen.coded);
+    let counts: Vec<[u32; 2]> = step.read(chosen.coded_counts);
+    let doubts: [Vec<f32>; 2] = [
+        step.read(chosen.doubt_squares),
+        step.read(chosen.doubt_sums),
+    ];
+    let aim = 0.55 * f64::from(chosen.target_error);
+    let mut lists = vec![];
+    for (at, task) in step.world.tasks.iter().enumerate() {
+        let first = task.first_cluster as usize;
+        let gains = Gains::of(step, chosen, at, before);
         let list = &coded[first..first + counts[at][0] as usize];
         // Whole rungs, from the top.
         let least = list
             .iter()
-            .filter_map(|ordinal| rungs[*ordinal as usize])
+            .filter_map(|ordinal| gains.rungs[*ordinal as usize])
             .min();
-        for (ordinal, rung) in rungs.iter().enumerate() {
+        for (ordinal, rung) in gains.rungs.iter().enumerate() {
             let taken = list.contains(&(ordinal as u32));
-            assert_eq!(
-                taken,
-                rung.is_some() && least.is_some() && *rung >= least,
-                "cluster {ordinal}"
-            );
+            let worth_it = rung.is_some() && least.is_some() && *rung >= least;
+            assert_eq!(taken, worth_it, "cluster {ordinal}");
             assert_eq!(zones[first + ordinal] == CODED, taken);
         }
-        let error = |left: &dyn Fn(u32) -> bool, row: usize| {
-            let in_doubt = rungs
-                .iter()
-                .zip(&gains)
-                .filter(|(rung, _)| rung.is_some_and(left));
-            let (mut squares, mut sum) = (0.0, 0.0);
-            for (_, gains) in in_doubt {
-                squares += gains[row] * gains[row];
-                sum += gains[row];
-            }
-            (squares, sum)
-        };
         let mut more_needed = false;
-        for row in 0..group {
-            let (square, sum) = error(&|rung| least.is_none_or(|least| rung < least), row);
+        for row in 0..step.sequences[at].shape.group {
+            let [square, sum] = gains.over(|rung| least.is_none_or(|least| rung < least), row);
             let answer = task.first_answer as usize + row;
             assert_close(
-                squares[answer],
+                doubts[0][answer],
                 square,
                 1e-3 * square + 1e-12,
                 "squares in doubt",
             );
-            assert_close(sums[answer], sum, 1e-3 * sum + 1e-12, "sum in doubt");
+            assert_close(doubts[1][answer], sum, 1e-3 * sum + 1e-12, "sum in doubt");
             assert!(
                 error_of(square, sum) <= aim * 1.001,
                 "row {row} is over the aim"
             );
-            let (square, sum) = error(&|rung| least.is_none_or(|least| rung <= least), row);
+            let [square, sum] = gains.over(|rung| least.is_none_or(|least| rung <= least), row);
             more_needed |= error_of(square, sum) >= aim * 0.999;
         }
         assert_eq!(
@@ -387,27 +393,30 @@ fn check_choice(step: &Step<'_>, chosen: &Adaptive, before: &[f32]) -> Vec<Vec<u
             "more is read than the aim asks for"
         );
         assert_eq!(prices[at] >= 0.0, least.is_some());
-        if let Some(least) = least {
-            let worth = if least == 0 {
-                0.0
-            } else {
-                f32::from_bits((least + ((127 - 60) << 2)) << 21)
-            };
-            // The least worth itself, or a lower rung where no cluster is.
-            assert!(prices[at] <= worth / chosen.token_bytes as f32);
-        }
-        let mut token = 0;
-        for (place, ordinal) in list.iter().enumerate() {
-            let (segment, cluster) = find(sequence, *ordinal as usize);
-            assert_eq!(starts[first + place], token);
-            token += sequence.segments[segment].counts[cluster];
-            let [from, to] = of_segments[task.first_segment as usize + segment];
-            assert!((from..to).contains(&(place as u32)));
-        }
-        assert_eq!(counts[at][1], token);
+        // The least worth itself, or a lower rung where no cluster is.
+        assert!(
+            least.is_none_or(|least| prices[at] <= worth_of(least) / chosen.token_bytes as f32)
+        );
+        check_places(step, chosen, at, list, counts[at][1]);
         lists.push(list.to_vec());
     }
     lists
+}
+
+/// Where the tokens of each coded cluster begin, and which of the clusters are of which segment.
+fn check_places(step: &Step<'_>, chosen: &Adaptive, at: usize, list: &[u32], tokens: u32) {
+    let (task, sequence) = (&step.world.tasks[at], &step.sequences[at]);
+    let starts: Vec<u32> = step.read(chosen.coded_starts);
+    let of_segments: Vec<[u32; 2]> = step.read(chosen.coded_segments);
+    let mut token = 0;
+    for (place, ordinal) in list.iter().enumerate() {
+        let (segment, cluster) = find(sequence, *ordinal as usize);
+        assert_eq!(starts[task.first_cluster as usize + place], token);
+        token += sequence.segments[segment].counts[cluster];
+        let [from, to] = of_segments[task.first_segment as usize + segment];
+        assert!((from..to).contains(&(place as u32)));
+    }
+    assert_eq!(tokens, token);
 }
 
 /// The weights of the coded clusters' tokens: of each task `[group][tokens]`.
@@ -470,7 +479,79 @@ fn check_weights(step: &Step<'_>, weighed: &Weigh, lists: &[Vec<u32>]) -> Vec<Ve
     all
 }
 
-/// The tokens that are read and what is left; returns rows and places of the values of each task.
+/// What a judgement says of the tokens of one task.
+struct Verdict<'a> {
+    /// `[group][tokens]`.
+    weights: &'a [Vec<f32>],
+    exact: &'a [u32],
+    value: &'a [u32],
+    places: &'a [u32],
+    /// Least worths: of a value by codes, and of a token exactly.
+    least: [f64; 2],
+    linear: f64,
+}
+
+/// What stays of some tokens, for each query head: weights, squares and sums of errors.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    weight: f64,
+    squares: f64,
+    sum: f64,
+}
+
+impl Verdict<'_> {
+    /// A token, by its row and its place among the weights, with the errors of a weight of 1; adds to `left` what stays.
+    fn check_token(&self, row: u32, token: usize, errors: &[[f64; 2]], left: &mut [Left]) {
+        let wrong = |kind: usize| {
+            let of_rows = self.weights.iter().zip(errors);
+            of_rows.map(move |(weights, errors)| f64::from(weights[token]) * errors[kind])
+        };
+        let worth: f64 = wrong(0).map(|error| error * (error + self.linear)).sum();
+        let worth_exact: f64 = wrong(1).map(|error| error * error).sum();
+        let is_exact = self.exact.contains(&row);
+        let value = self.value.iter().position(|value| *value == row);
+        let sure = |worth: f64, least: f64| (worth / least - 1.0).abs() > 1e-3;
+        if sure(worth_exact, self.least[1]) {
+            assert_eq!(is_exact, worth_exact >= self.least[1], "token {row}");
+        }
+        if !is_exact && sure(worth, self.least[0]) {
+            assert_eq!(value.is_some(), worth >= self.least[0], "token {row}");
+        }
+        assert!(value.is_none_or(|at| self.places[at] as usize == token));
+        if is_exact {
+            return;
+        }
+        let errors = wrong(0).zip(wrong(1));
+        for (at, (left, (by_mean, by_codes))) in left.iter_mut().zip(errors).enumerate() {
+            let by_mean = if value.is_some() { 0.0 } else { by_mean };
+            left.weight += f64::from(self.weights[at][token]);
+            left.squares += by_codes * by_codes + by_mean * by_mean;
+            left.sum += by_mean;
+        }
+    }
+}
+
+/// Errors of a weight of 1 in a cluster, for each query head: with the mean value, and with codes.
+fn errors_of(step: &Step<'_>, judged: &Judge, at: usize, ordinal: usize) -> Vec<[f64; 2]> {
+    let (norms, spreads): (Vec<f32>, Vec<f32>) =
+        (step.read(judged.norms), step.read(judged.spreads));
+    let (task, sequence) = (&step.world.tasks[at], &step.sequences[at]);
+    let (segment, cluster) = find(sequence, ordinal);
+    let stored = &sequence.segments[segment];
+    let spread = f64::from(stored.value_spreads[cluster]);
+    let norm = f64::from(stored.value_norms[cluster]);
+    let errors = (0..sequence.shape.group).map(|row| {
+        let answer = f64::from(norms[task.first_answer as usize + row]);
+        let of_row = spreads[(task.first_segment as usize + segment) * MOST_ROWS + row];
+        let variance = (f64::from(stored.key_spreads[cluster]) * f64::from(of_row)).min(16.0);
+        let distance = (spread * spread + norm * norm + answer * answer).sqrt();
+        let wrong = CODE_ERROR * spread + CODE_ERROR * variance.sqrt() * distance;
+        [spread / answer, wrong / answer]
+    });
+    errors.collect()
+}
+
+/// The tokens that are read, and what is left of each coded cluster and of no other.
 fn check_judgement(
     step: &Step<'_>,
     judged: &Judge,
@@ -479,133 +560,97 @@ fn check_judgement(
     doubts: &[[f32; 2]],
     [prices, before]: [&[f32]; 2],
 ) {
-    let norms: Vec<f32> = step.read(judged.norms);
-    let lse: Vec<f32> = step.read(judged.lse);
-    let spreads: Vec<f32> = step.read(judged.spreads);
     let after: Vec<f32> = step.read(judged.log_mass);
+    let lse: Vec<f32> = step.read(judged.lse);
     let final_prices: Vec<f32> = step.read(judged.prices);
-    let (exacts, exact_lengths): (Vec<u32>, Vec<u32>) = (
-        step.read(judged.exact_rows),
-        step.read(judged.exact_lengths),
-    );
-    let (values, value_lengths): (Vec<u32>, Vec<u32>) = (
-        step.read(judged.value_rows),
-        step.read(judged.value_lengths),
-    );
-    let places: Vec<u32> = step.read(judged.value_tokens);
-    let (squares, sums): (Vec<f32>, Vec<f32>) = (
-        step.read(judged.doubt_squares),
-        step.read(judged.doubt_sums),
-    );
-    let aim = 0.8 * f64::from(judged.target_error);
-    let linear = 2.0 * COHERENCE * 0.55 * f64::from(judged.target_error);
+    let [exacts, values, places] = [judged.exact_rows, judged.value_rows, judged.value_tokens];
+    let [exacts, values, places] = [exacts, values, places].map(|list| step.read::<u32>(list));
+    let lengths = [judged.exact_lengths, judged.value_lengths].map(|list| step.read::<u32>(list));
     for (at, (task, sequence)) in step.world.tasks.iter().zip(step.sequences).enumerate() {
-        let group = sequence.shape.group;
-        let price = f64::from(final_prices[at]);
-        let least = [
-            price * f64::from(judged.value_bytes),
-            price * f64::from(judged.exact_bytes),
-        ];
         let listed = task.first_listed as usize;
-        let exact = &exacts[listed..][..exact_lengths[at] as usize];
-        let value = &values[listed..][..value_lengths[at] as usize];
-        let place = &places[listed..][..value.len()];
-        assert!(value.is_sorted() && place.is_sorted());
-        let (mut token, mut left_squares, mut left_sums) = (0, vec![0.0; group], vec![0.0; group]);
+        let price = f64::from(final_prices[at]);
+        let verdict = Verdict {
+            weights: &weights[at],
+            exact: &exacts[listed..][..lengths[0][at] as usize],
+            value: &values[listed..][..lengths[1][at] as usize],
+            places: &places[listed..][..lengths[1][at] as usize],
+            least: [judged.value_bytes, judged.exact_bytes].map(|bytes| price * f64::from(bytes)),
+            linear: 2.0 * COHERENCE * 0.55 * f64::from(judged.target_error),
+        };
+        assert!(verdict.value.is_sorted() && verdict.places.is_sorted());
+        let entry = |row: usize, ordinal: u32| {
+            task.entries as usize + row * task.clusters as usize + ordinal as usize
+        };
+        let (mut token, mut all) = (0, vec![Left::default(); sequence.shape.group]);
         for ordinal in &lists[at] {
             let (segment, cluster) = find(sequence, *ordinal as usize);
             let stored = &sequence.segments[segment];
-            let errors: Vec<[f64; 2]> = (0..group)
-                .map(|row| {
-                    let spread = f64::from(stored.value_spreads[cluster]);
-                    let norm = f64::from(stored.value_norms[cluster]);
-                    let answer = f64::from(norms[task.first_answer as usize + row]);
-                    let of_row = spreads[(task.first_segment as usize + segment) * MOST_ROWS + row];
-                    let variance =
-                        (f64::from(stored.key_spreads[cluster]) * f64::from(of_row)).min(16.0);
-                    let distance = (spread * spread + norm * norm + answer * answer).sqrt();
-                    let wrong = CODE_ERROR * spread + CODE_ERROR * variance.sqrt() * distance;
-                    [spread / answer, wrong / answer]
-                })
-                .collect();
-            let mut left = vec![0.0; group];
-            for of_cluster in 0..stored.counts[cluster] {
-                let row_of_token = stored.first_rows[cluster] + of_cluster;
-                let weight = |row: usize| f64::from(weights[at][row][token]);
-                let by_mean = |row: usize| weight(row) * errors[row][0];
-                let by_codes = |row: usize| weight(row) * errors[row][1];
-                let worth: f64 = (0..group)
-                    .map(|row| by_mean(row) * (by_mean(row) + linear))
-                    .sum();
-                let worth_exact: f64 = (0..group).map(|row| by_codes(row).powi(2)).sum();
-                let is_exact = exact.contains(&row_of_token);
-                let is_value = value.contains(&row_of_token);
-                let sure = |worth: f64, least: f64| (worth / least - 1.0).abs() > 1e-3;
-                if sure(worth_exact, least[1]) {
-                    assert_eq!(is_exact, worth_exact >= least[1], "token {row_of_token}");
-                }
-                if !is_exact && sure(worth, least[0]) {
-                    assert_eq!(is_value, worth >= least[0], "token {row_of_token}");
-                }
-                if is_value {
-                    assert_eq!(
-                        place[value.iter().position(|row| *row == row_of_token).unwrap()] as usize,
-                        token
-                    );
-                }
-                for row in 0..group {
-                    if !is_exact {
-                        left[row] += weight(row);
-                        left_squares[row] += by_codes(row).powi(2);
-                        if !is_value {
-                            left_squares[row] += by_mean(row).powi(2);
-                            left_sums[row] += by_mean(row);
-                        }
-                    }
-                }
+            let errors = errors_of(step, judged, at, *ordinal as usize);
+            let mut left = vec![Left::default(); all.len()];
+            for row in
+                stored.first_rows[cluster]..stored.first_rows[cluster] + stored.counts[cluster]
+            {
+                verdict.check_token(row, token, &errors, &mut left);
                 token += 1;
             }
-            for (row, left) in left.iter().enumerate() {
-                let entry =
-                    task.entries as usize + row * task.clusters as usize + *ordinal as usize;
-                let truth = left.ln() + f64::from(lse[task.first_answer as usize + row]);
+            for (row, (left, all)) in left.iter().zip(&mut all).enumerate() {
+                let truth = left.weight.ln() + f64::from(lse[task.first_answer as usize + row]);
                 assert_close(
-                    after[entry],
+                    after[entry(row, *ordinal)],
                     truth,
                     2e-5 * truth.abs().max(1.0),
                     "mass left",
                 );
+                all.squares += left.squares;
+                all.sum += left.sum;
             }
         }
-        let mut worst = 0.0_f64;
-        for row in 0..group {
-            let answer = task.first_answer as usize + row;
-            let [square, sum] = doubts[answer].map(f64::from);
-            let (square, sum) = (square + left_squares[row], sum + left_sums[row]);
-            assert_close(
-                squares[answer],
-                square,
-                1e-3 * square + 1e-9,
-                "squares in doubt",
-            );
-            assert_close(sums[answer], sum, 1e-3 * sum + 1e-9, "sum in doubt");
-            worst = worst.max(error_of(square, sum));
-        }
-        if final_prices[at] < prices[at] && !lists[at].is_empty() {
-            assert!(
-                worst <= aim * 1.001,
-                "a lowered price leaves {worst}, over {aim}"
-            );
-        }
-        for row in 0..group {
-            for ordinal in 0..task.clusters as usize {
-                let entry = task.entries as usize + row * task.clusters as usize + ordinal;
-                if !lists[at].contains(&(ordinal as u32)) {
-                    assert_eq!(after[entry].to_bits(), before[entry].to_bits());
-                }
+        let lowered = final_prices[at] < prices[at] && !lists[at].is_empty();
+        check_doubt(
+            step,
+            judged,
+            task.first_answer as usize,
+            &all,
+            (doubts, lowered),
+        );
+        for row in 0..all.len() {
+            for ordinal in (0..task.clusters).filter(|ordinal| !lists[at].contains(ordinal)) {
+                let entry = entry(row, ordinal);
+                assert_eq!(after[entry].to_bits(), before[entry].to_bits());
             }
         }
     }
+}
+
+/// What is in doubt after the judgement; within the aim, where the price was lowered for it.
+fn check_doubt(
+    step: &Step<'_>,
+    judged: &Judge,
+    first_answer: usize,
+    left: &[Left],
+    (before, lowered): (&[[f32; 2]], bool),
+) {
+    let squares: Vec<f32> = step.read(judged.doubt_squares);
+    let sums: Vec<f32> = step.read(judged.doubt_sums);
+    let aim = 0.8 * f64::from(judged.target_error);
+    let mut worst = 0.0_f64;
+    for (row, left) in left.iter().enumerate() {
+        let answer = first_answer + row;
+        let [square, sum] = before[answer].map(f64::from);
+        let (square, sum) = (square + left.squares, sum + left.sum);
+        assert_close(
+            squares[answer],
+            square,
+            1e-3 * square + 1e-9,
+            "squares in doubt",
+        );
+        assert_close(sums[answer], sum, 1e-3 * sum + 1e-9, "sum in doubt");
+        worst = worst.max(error_of(square, sum));
+    }
+    assert!(
+        !lowered || worst <= aim * 1.001,
+        "a lowered price leaves {worst}, over {aim}"
+    );
 }
 
 /// The answer: what is computed exactly, what is estimated, and what values are beside their means.
@@ -631,7 +676,7 @@ fn check_answer(
     for (at, (task, sequence)) in step.world.tasks.iter().zip(step.sequences).enumerate() {
         let dim = sequence.shape.value_dim;
         let listed = task.first_listed as usize;
-        for row in 0..sequence.shape.group {
+        for (row, weights) in weights[at].iter().enumerate() {
             let exact = exacts[listed..][..exact_lengths[at] as usize]
                 .iter()
                 .map(|row| *row as usize);
@@ -667,8 +712,7 @@ fn check_answer(
                 .unwrap();
                 let mut value = vec![0.0; dim];
                 codes.decode(token - stored.first_row, &mut value).unwrap();
-                let weight =
-                    f64::from(weights[at][row][places[listed + index] as usize]) * relative;
+                let weight = f64::from(weights[places[listed + index] as usize]) * relative;
                 for (out, value) in truth.out.iter_mut().zip(value) {
                     *out += weight * f64::from(value);
                 }

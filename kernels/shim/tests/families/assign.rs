@@ -27,36 +27,43 @@ fn numbers(points: &Points) -> Vec<i16> {
     rows.collect()
 }
 
+/// Points and centroids of several k-means, and where they are in device memory.
+fn put(memory: &mut Memory, dim: usize, shapes: &[(usize, usize)]) -> Vec<(Points, Points, Part)> {
+    let elements = dim.div_ceil(2) * 2;
+    let part = |(at, (rows, clusters)): (usize, &(usize, usize))| {
+        let points = points(at as u64, *rows, dim);
+        // Some twice: of equal centroids the first is nearest.
+        let picks: Vec<u32> = (0..*clusters)
+            .map(|cluster| (cluster * 3 / 2 % rows) as u32)
+            .collect();
+        let mut centroids = Points::new(dim);
+        centroids.take(&points, &picks).unwrap();
+        let part = Part {
+            points: memory.put("points", &numbers(&points)),
+            centroids: memory.put_writable("centroids", &numbers(&centroids)),
+            half_squares: memory.put_writable("half_squares", &halves(&centroids)),
+            nearest: memory.room::<u32>("nearest", *rows),
+            sums: memory.put_writable("sums", &vec![0_i32; clusters * elements]),
+            counts: memory.put_writable("counts", &vec![0_u32; *clusters]),
+            points_count: *rows as u32,
+            clusters: *clusters as u32,
+        };
+        (points, centroids, part)
+    };
+    shapes.iter().enumerate().map(part).collect()
+}
+
+fn halves(centroids: &Points) -> Vec<i32> {
+    (0..centroids.rows())
+        .map(|cluster| centroids.square(cluster) / 2)
+        .collect()
+}
+
 #[test]
 fn a_round_is_the_same_as_on_the_cpu() {
     for dim in [64, 128, 256, 80, 16, 33, 576] {
-        let shapes = [(130, 17), (1, 1), (64, 64), (77, 5)];
         let mut memory = Memory::new();
-        let mut all = vec![];
-        for (at, (rows, clusters)) in shapes.into_iter().enumerate() {
-            let points = points(at as u64, rows, dim);
-            // Some twice: of equal centroids the first is nearest.
-            let picks: Vec<u32> = (0..clusters)
-                .map(|cluster| (cluster * 3 / 2 % rows) as u32)
-                .collect();
-            let mut centroids = Points::new(dim);
-            centroids.take(&points, &picks).unwrap();
-            let halves: Vec<i32> = (0..clusters)
-                .map(|cluster| centroids.square(cluster) / 2)
-                .collect();
-            let elements = dim.div_ceil(2) * 2;
-            let part = Part {
-                points: memory.put("points", &numbers(&points)),
-                centroids: memory.put_writable("centroids", &numbers(&centroids)),
-                half_squares: memory.put_writable("half_squares", &halves),
-                nearest: memory.room::<u32>("nearest", rows),
-                sums: memory.put_writable("sums", &vec![0_i32; clusters * elements]),
-                counts: memory.put_writable("counts", &vec![0_u32; clusters]),
-                points_count: rows as u32,
-                clusters: clusters as u32,
-            };
-            all.push((points, centroids, part));
-        }
+        let all = put(&mut memory, dim, &[(130, 17), (1, 1), (64, 64), (77, 5)]);
         let parts: Vec<Part> = all.iter().map(|(_, _, part)| *part).collect();
         let params = Assign {
             parts: memory.put("parts", &parts),
@@ -93,10 +100,11 @@ fn a_round_is_the_same_as_on_the_cpu() {
                 numbers(&moved),
                 "dim {dim}"
             );
-            let halves: Vec<i32> = (0..moved.rows())
-                .map(|cluster| moved.square(cluster) / 2)
-                .collect();
-            assert_eq!(memory.read::<i32>(part.half_squares), halves, "dim {dim}");
+            assert_eq!(
+                memory.read::<i32>(part.half_squares),
+                halves(&moved),
+                "dim {dim}"
+            );
             assert!(memory.read::<i32>(part.sums).iter().all(|sum| *sum == 0));
             assert!(
                 memory

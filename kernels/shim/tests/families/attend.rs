@@ -9,7 +9,7 @@ use wavekv_kernels::cuda::tables::{
 use wavekv_kernels::{Dtype, reference};
 
 use crate::scan::scan;
-use crate::world::{Sequence, Shape, World};
+use crate::world::{Sequence, Shape, World, bands_of};
 use crate::{assert_close, launch};
 
 /// What a task is made of.
@@ -64,6 +64,17 @@ fn items(world: &mut World, sequences: &[Sequence], splits: usize) -> Vec<Item> 
     items
 }
 
+/// The rows of all lists, and how many of each task's.
+fn lists(world: &mut World, plan: &Plan) -> [Vec<u32>; 2] {
+    let mut lists: Vec<u32> = vec![];
+    for (task, listed) in world.tasks.iter_mut().zip(&plan.listed) {
+        task.first_listed = lists.len() as u32;
+        lists.extend(listed);
+    }
+    let lengths = plan.listed.iter().map(|listed| listed.len() as u32);
+    [lists, lengths.collect()]
+}
+
 /// Has clusters whose tokens are listed estimate nothing.
 fn hide(world: &World, sequences: &[Sequence], plan: &Plan, log_mass: &mut [f32]) {
     for ((task, sequence), listed) in world.tasks.iter().zip(sequences).zip(&plan.listed) {
@@ -107,27 +118,13 @@ pub(crate) fn check_exactly(sequences: &[Sequence], splits: usize, tolerance: f6
 fn check(sequences: &[Sequence], plan: &Plan, tolerance: f64) {
     let mut world = World::new(sequences);
     let shape = &sequences[0].shape;
-    let bands = sequences
-        .iter()
-        .map(|s| s.shape.group)
-        .max()
-        .unwrap()
-        .div_ceil(8);
+    let bands = bands_of(sequences);
     let scanned = scan(&mut world, shape.dim, bands, false);
     let scanned_mass: Vec<f32> = world.memory.read(scanned.log_mass);
     let mut log_mass = scanned_mass.clone();
     hide(&world, sequences, plan, &mut log_mass);
     let items = items(&mut world, sequences, plan.splits);
-    let mut lists: Vec<u32> = vec![];
-    for (task, listed) in world.tasks.iter_mut().zip(&plan.listed) {
-        task.first_listed = lists.len() as u32;
-        lists.extend(listed);
-    }
-    let lengths: Vec<u32> = plan
-        .listed
-        .iter()
-        .map(|listed| listed.len() as u32)
-        .collect();
+    let [lists, lengths] = lists(&mut world, plan);
     let memory = &mut world.memory;
     let slots = items.len() * bands * 8;
     let params = Attend {
@@ -176,22 +173,36 @@ fn check(sequences: &[Sequence], plan: &Plan, tolerance: f64) {
         bands: bands as u32,
     };
     launch(launch::MERGE, [sequences.len(), MOST_ROWS], &merge, memory);
-    let answers: Vec<f32> = memory.read(merge.answers);
-    let lse: Vec<f32> = memory.read(merge.lse);
-    let norms: Vec<f32> = memory.read(merge.norms);
+    let masses = [scanned_mass.as_slice(), &log_mass];
+    compare(&world, sequences, plan, &merge, masses, tolerance);
+}
+
+/// The answers against the reference; masses as the scan found them, and of what is not listed.
+fn compare(
+    world: &World,
+    sequences: &[Sequence],
+    plan: &Plan,
+    merge: &Merge,
+    [scanned, left]: [&[f32]; 2],
+    tolerance: f64,
+) {
+    let answers: Vec<f32> = world.memory.read(merge.answers);
+    let lse: Vec<f32> = world.memory.read(merge.lse);
+    let norms: Vec<f32> = world.memory.read(merge.norms);
     for ((task, sequence), listed) in world.tasks.iter().zip(sequences).zip(&plan.listed) {
-        for row in 0..sequence.shape.group {
-            let masses = Masses {
-                scanned: &scanned_mass[task.entries as usize..],
-                left: &log_mass[task.entries as usize..],
-                light: plan.light,
-            };
+        let shape = &sequence.shape;
+        let masses = Masses {
+            scanned: &scanned[task.entries as usize..],
+            left: &left[task.entries as usize..],
+            light: plan.light,
+        };
+        for row in 0..shape.group {
             let (masses, values) = truth(sequence, &masses, row, listed);
             let truth = reference::softmax(&masses, &values, shape.value_dim);
             let at = task.first_answer as usize + row;
             let what = format!(
-                "{} {:?} row {row} of {}",
-                kernel.name, shape.dtype, sequence.shape.group
+                "dim {} {:?} row {row} of {}",
+                shape.dim, shape.dtype, shape.group
             );
             assert_close(
                 lse[at],
@@ -363,9 +374,9 @@ fn extreme_scores_and_caps() {
     for dtype in [Dtype::Bf16, Dtype::F16] {
         for (size, softcap) in [(16.0, 0.0), (16.0, 20.0)] {
             let shape = Shape {
+                dtype,
                 size,
                 softcap,
-                dtype,
                 ..Shape::new(128, 4, vec![clusters(23, 3)])
             };
             check_shape(8, &shape, 2, 0.0, 3e-4);

@@ -2,10 +2,10 @@
 
 use half::bf16;
 use wavekv_kernels::cuda::launch;
-use wavekv_kernels::cuda::tables::{MOST_ROWS, Peak, Scan, ScanItem};
+use wavekv_kernels::cuda::tables::{MOST_ROWS, Peak, Scan, ScanItem, Task};
 use wavekv_kernels::{Codes8, Kernels, Queries, Queries8, reference};
 
-use crate::world::{Sequence, Shape, World};
+use crate::world::{Sequence, Shape, Stored, World, bands_of};
 use crate::{assert_close, launch};
 
 /// The scan of a world, as it was run.
@@ -89,15 +89,7 @@ fn variance(sequence: &Sequence, segment: usize, cluster: usize, row: usize) -> 
 fn check(sequences: &[Sequence], narrow: bool) {
     let mut world = World::new(sequences);
     let shape = &sequences[0].shape;
-    let (dim, bands) = (
-        shape.dim,
-        sequences
-            .iter()
-            .map(|s| s.shape.group)
-            .max()
-            .unwrap()
-            .div_ceil(8),
-    );
+    let (dim, bands) = (shape.dim, bands_of(sequences));
     if narrow {
         let at = world
             .segments
@@ -115,87 +107,110 @@ fn check(sequences: &[Sequence], narrow: bool) {
     let peaks: Vec<Peak> = world.memory.read(scanned.peaks);
     for (task, sequence) in world.tasks.iter().zip(sequences) {
         for row in 0..sequence.shape.group {
-            let query: Vec<f64> = sequence.queries[row * dim..][..dim]
-                .iter()
-                .map(|x| f64::from(*x))
-                .collect();
-            let mut all = vec![];
-            for (at, stored) in sequence.segments.iter().enumerate() {
-                for cluster in 0..stored.counts.len() {
-                    let centroid = stored.centroid(cluster);
-                    let round = |x: &f64| {
-                        if narrow {
-                            bf16::from_f64(*x).to_f64()
-                        } else {
-                            *x
-                        }
-                    };
-                    let product: f64 = query.iter().zip(&centroid).map(|(q, c)| q * round(c)).sum();
-                    let score = product * f64::from(sequence.scale);
-                    let count = stored.counts[cluster];
-                    let [first, last] = stored.bounds[cluster];
-                    let seen =
-                        first >= sequence.visible[0] && last < sequence.visible[1] && count > 0;
-                    let variance = variance(sequence, at, cluster, row);
-                    let mass = if seen {
-                        reference::log_mass(score, count, variance)
-                    } else {
-                        f64::NEG_INFINITY
-                    };
-                    let entry = task.entries as usize
-                        + row * task.clusters as usize
-                        + stored.first_cluster
-                        + cluster;
-                    // Integers of 14 bits: half a step of the largest element, over the length of what is beside the base.
-                    let beside = centroid
-                        .iter()
-                        .zip(&stored.key_base)
-                        .map(|(x, base)| x - f64::from(*base));
-                    let size: f64 = beside.map(|x| x * x).sum::<f64>().sqrt();
-                    let largest = query.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-                    let step = largest / 8191.0 * f64::from(sequence.scale) * size;
-                    let offset: f64 = query
-                        .iter()
-                        .zip(&stored.key_base)
-                        .map(|(q, b)| (q * f64::from(*b)).abs())
-                        .sum();
-                    let tolerance = 2.5 * step + 1e-5 * score.abs().max(1.0) + 1e-6 * offset;
-                    let what = format!("dim {dim}, row {row}, cluster {cluster}");
-                    assert_close(scores[entry], score, tolerance, &what);
-                    assert_close(log_mass[entry], mass, tolerance + 1e-5, &what);
-                    all.push(f64::from(log_mass[entry]));
-                }
-            }
+            let found = [scores.as_slice(), &log_mass];
+            let masses = check_row(sequence, task, row, narrow, found);
             let scans = task.first_scan as usize..(task.first_scan + task.scans) as usize;
             let peaks: Vec<Peak> = scans.map(|item| peaks[item * MOST_ROWS + row]).collect();
-            let partials = peaks
-                .iter()
-                .map(|p| f64::from(p.largest) + f64::from(p.sum).log2());
-            let partials: Vec<f64> = partials.map(|x| x * std::f64::consts::LN_2).collect();
-            let truth = reference::softmax(&all, &vec![vec![]; all.len()], 0).lse;
-            let got = reference::softmax(&partials, &vec![vec![]; partials.len()], 0).lse;
-            assert_close(
-                got as f32,
-                truth,
-                1e-5 * truth.abs().max(1.0),
-                "softmax over clusters",
-            );
-            let largest = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let found = peaks
-                .iter()
-                .map(|p| f64::from(p.largest))
-                .fold(f64::NEG_INFINITY, f64::max);
-            assert_close(
-                (found * std::f64::consts::LN_2) as f32,
-                largest,
-                1e-5 * largest.abs().max(1.0),
-                "peak",
-            );
+            check_peaks(&peaks, &masses);
         }
     }
     if !narrow {
         against_the_cpu(sequences, &world, &scores);
     }
+}
+
+/// Scores and masses of all clusters for a query head; returns the masses.
+fn check_row(
+    sequence: &Sequence,
+    task: &Task,
+    row: usize,
+    narrow: bool,
+    [scores, log_mass]: [&[f32]; 2],
+) -> Vec<f64> {
+    let dim = sequence.shape.dim;
+    let query = sequence.queries[row * dim..][..dim].iter();
+    let query: Vec<f64> = query.map(|x| f64::from(*x)).collect();
+    let round = |x: &f64| {
+        if narrow {
+            bf16::from_f64(*x).to_f64()
+        } else {
+            *x
+        }
+    };
+    let mut all = vec![];
+    for (at, stored) in sequence.segments.iter().enumerate() {
+        for cluster in 0..stored.counts.len() {
+            let centroid = stored.centroid(cluster);
+            let product: f64 = query.iter().zip(&centroid).map(|(q, c)| q * round(c)).sum();
+            let score = product * f64::from(sequence.scale);
+            let count = stored.counts[cluster];
+            let [first, last] = stored.bounds[cluster];
+            let seen = first >= sequence.visible[0] && last < sequence.visible[1] && count > 0;
+            let variance = variance(sequence, at, cluster, row);
+            let mass = if seen {
+                reference::log_mass(score, count, variance)
+            } else {
+                f64::NEG_INFINITY
+            };
+            let entry = task.entries as usize
+                + row * task.clusters as usize
+                + stored.first_cluster
+                + cluster;
+            let tolerance =
+                tolerance(sequence, stored, &query, &centroid) + 1e-5 * score.abs().max(1.0);
+            let what = format!("dim {dim}, row {row}, cluster {cluster}");
+            assert_close(scores[entry], score, tolerance, &what);
+            assert_close(log_mass[entry], mass, tolerance + 1e-5, &what);
+            all.push(f64::from(log_mass[entry]));
+        }
+    }
+    all
+}
+
+/// Integers of 14 bits: half a step of the largest element, over the length of what is beside the base.
+fn tolerance(sequence: &Sequence, stored: &Stored, query: &[f64], centroid: &[f64]) -> f64 {
+    let base = || stored.key_base.iter().map(|x| f64::from(*x));
+    let size: f64 = centroid
+        .iter()
+        .zip(base())
+        .map(|(x, base)| (x - base).powi(2))
+        .sum();
+    let largest = query.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let step = largest / 8191.0 * f64::from(sequence.scale) * size.sqrt();
+    let offset: f64 = query
+        .iter()
+        .zip(base())
+        .map(|(q, base)| (q * base).abs())
+        .sum();
+    2.5 * step + 1e-6 * offset
+}
+
+/// The softmax over clusters, of all items together.
+fn check_peaks(peaks: &[Peak], masses: &[f64]) {
+    let ln = |peak: f64| peak * std::f64::consts::LN_2;
+    let partials = peaks
+        .iter()
+        .map(|p| ln(f64::from(p.largest) + f64::from(p.sum).log2()));
+    let partials: Vec<f64> = partials.collect();
+    let truth = reference::softmax(masses, &vec![vec![]; masses.len()], 0).lse;
+    let got = reference::softmax(&partials, &vec![vec![]; partials.len()], 0).lse;
+    assert_close(
+        got as f32,
+        truth,
+        1e-5 * truth.abs().max(1.0),
+        "softmax over clusters",
+    );
+    let largest = masses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let found = peaks
+        .iter()
+        .map(|p| f64::from(p.largest))
+        .fold(f64::NEG_INFINITY, f64::max);
+    assert_close(
+        ln(found) as f32,
+        largest,
+        1e-5 * largest.abs().max(1.0),
+        "peak",
+    );
 }
 
 /// The integers are the same, so that only the order of a few sums differs.

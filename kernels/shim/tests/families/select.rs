@@ -5,7 +5,7 @@ use wavekv_kernels::cuda::tables::Budget;
 use wavekv_kernels_shim::Memory;
 
 use crate::scan::scan;
-use crate::world::{Sequence, Shape, World};
+use crate::world::{Sequence, Shape, World, bands_of};
 use crate::{assert_close, launch};
 
 const ESTIMATION: u8 = 1;
@@ -17,12 +17,7 @@ type Rule = (f32, f32, bool);
 
 fn check(sequences: &[Sequence], (retrieve, estimate, by_clusters): Rule) {
     let mut world = World::new(sequences);
-    let bands = sequences
-        .iter()
-        .map(|s| s.shape.group)
-        .max()
-        .unwrap()
-        .div_ceil(8);
+    let bands = bands_of(sequences);
     let scanned = scan(&mut world, sequences[0].shape.dim, bands, false);
     let before: Vec<f32> = world.memory.read(scanned.log_mass);
     let scores: Vec<f32> = world.memory.read(scanned.scores);
@@ -85,41 +80,14 @@ fn compare(
         let there = |cluster: &usize| before[entry(0, *cluster)] != f32::NEG_INFINITY;
         let mut ranked: Vec<usize> = (0..clusters).filter(there).collect();
         let group = sequence.shape.group;
-        for cluster in &ranked {
-            let share = (0..group).map(|row| {
-                let of_row = |cluster: usize| f64::from(logits[entry(row, cluster)]);
-                let sum: f64 = ranked
-                    .iter()
-                    .map(|other| (of_row(*other) - of_row(*cluster)).exp())
-                    .sum();
-                1.0 / sum / group as f64
-            });
-            let share: f64 = share.sum();
-            assert_close(
-                shares[first + cluster],
-                share,
-                2e-5 * share + 1e-12,
-                "share",
-            );
-        }
-        let whole = |what: u64, share: f32| (what as f64 * f64::from(share)).ceil() as u64;
-        let tokens: u64 = ranked
-            .iter()
-            .map(|cluster| u64::from(counts[*cluster]))
-            .sum();
+        check_shares(
+            &ranked,
+            &shares[first..],
+            |row, cluster| logits[entry(row, cluster)],
+            group,
+        );
         ranked.sort_by(|a, b| shares[first + b].total_cmp(&shares[first + a]));
-        let retrieved = if params.by_clusters == 1 {
-            whole(ranked.len() as u64, params.retrieve_share) as usize
-        } else {
-            let (mut held, wanted) = (0, whole(tokens, params.retrieve_share));
-            let enough = ranked.iter().position(|cluster| {
-                let stop = held >= wanted;
-                held += u64::from(counts[*cluster]);
-                stop
-            });
-            enough.unwrap_or(ranked.len())
-        };
-        let estimated = whole(ranked.len() as u64, params.estimate_share) as usize;
+        let [retrieved, estimated] = amounts(params, &ranked, &counts);
         let mut expected = vec![0; clusters];
         for (rank, cluster) in ranked.iter().enumerate() {
             expected[*cluster] = match rank {
@@ -144,6 +112,47 @@ fn compare(
             }
         }
     }
+}
+
+/// Each share is the softmax over those that can be chosen, mean over the group.
+fn check_shares(
+    ranked: &[usize],
+    shares: &[f32],
+    logit: impl Fn(usize, usize) -> f32,
+    group: usize,
+) {
+    for cluster in ranked {
+        let share = (0..group).map(|row| {
+            let of_row = |cluster: usize| f64::from(logit(row, cluster));
+            let others = ranked
+                .iter()
+                .map(|other| (of_row(*other) - of_row(*cluster)).exp());
+            1.0 / others.sum::<f64>() / group as f64
+        });
+        let share: f64 = share.sum();
+        assert_close(shares[*cluster], share, 2e-5 * share + 1e-12, "share");
+    }
+}
+
+/// How many of the ranked are retrieved, and how many more estimated.
+fn amounts(params: &Budget, ranked: &[usize], counts: &[u32]) -> [usize; 2] {
+    let whole = |what: u64, share: f32| (what as f64 * f64::from(share)).ceil() as u64;
+    let clusters = ranked.len() as u64;
+    let estimated = whole(clusters, params.estimate_share) as usize;
+    if params.by_clusters == 1 {
+        return [whole(clusters, params.retrieve_share) as usize, estimated];
+    }
+    let tokens: u64 = ranked
+        .iter()
+        .map(|cluster| u64::from(counts[*cluster]))
+        .sum();
+    let (mut held, wanted) = (0, whole(tokens, params.retrieve_share));
+    let enough = ranked.iter().position(|cluster| {
+        let stop = held >= wanted;
+        held += u64::from(counts[*cluster]);
+        stop
+    });
+    [enough.unwrap_or(ranked.len()), estimated]
 }
 
 fn clusters(many: usize, seed: u32) -> Vec<u32> {

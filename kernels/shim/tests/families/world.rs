@@ -387,6 +387,12 @@ fn decode(codes: &[i8], scales: &[f32], base: &[f32], row: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Bands of the sequence with most query rows.
+pub(crate) fn bands_of(sequences: &[Sequence]) -> usize {
+    let groups = sequences.iter().map(|sequence| sequence.shape.group);
+    groups.max().unwrap_or(0).div_ceil(8)
+}
+
 /// Sequences in device memory.
 #[derive(Debug)]
 pub(crate) struct World {
