@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use wavekv_kernels::cuda::compile::{CompileError, compile, is_available};
+use wavekv_kernels::cuda::launch::every;
 use wavekv_kernels::cuda::sources::Source;
 
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
@@ -117,12 +118,21 @@ fn write_table(kernels: &BTreeMap<String, [Resources; 2]>) {
     let page = std::fs::read_to_string(&path).unwrap();
     let (head, rest) = page.split_once(MARKS[0]).unwrap();
     let (_, tail) = rest.split_once(MARKS[1]).unwrap();
-    let mut table = "| kernel | registers, sm_80 | sm_90 | stack bytes, sm_80 | sm_90 |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| kernel | threads | shared bytes | registers, sm_80 | sm_90 | stack bytes, sm_80 | sm_90 |\n\
+                     | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
     for (kernel, [older, newer]) in kernels {
+        let launched = every().into_iter().find(|one| one.name == kernel);
+        let launched = launched.unwrap();
         let _ = writeln!(
             table,
-            "| `{kernel}` | {} | {} | {} | {} |",
-            older.registers, newer.registers, older.stack_bytes, newer.stack_bytes
+            "| `{kernel}` | {} | {} | {} | {} | {} | {} |",
+            launched.threads,
+            launched.shared_bytes,
+            older.registers,
+            newer.registers,
+            older.stack_bytes,
+            newer.stack_bytes
         );
     }
     std::fs::write(&path, [head, MARKS[0], &table, MARKS[1], tail].concat()).unwrap();

@@ -156,3 +156,28 @@ pub const CACHE_ADMIT: Kernel = kernel(Source::Cache, "cache_admit", CHOOSE_THRE
 
 /// Partials to answers. Grid: tasks, rows of the task with most.
 pub const MERGE: Kernel = kernel(Source::Merge, "merge", 128, 16);
+
+/// Every kernel, as it is launched for a dimension that it is tuned for; those for any dimension, for one of 80.
+pub fn every() -> Vec<Kernel> {
+    let mut every = vec![
+        MERGE,
+        SELECT_BUDGET,
+        SELECT_ADAPTIVE,
+        JUDGE,
+        GATHER_BLOCKS,
+        CACHE_WANT,
+        CACHE_ADMIT,
+        ADD_POINTS,
+        MOVE_CENTROIDS,
+        weigh_codes(128),
+        assign_points(128),
+        attend(Dtype::F32, 80, 80),
+    ];
+    for dim in [64, 80, 128, 256] {
+        every.extend([scan_int8(dim), scan_bf16(dim), add_values(dim)]);
+    }
+    for dim in [64, 128, 256] {
+        every.extend([Dtype::Bf16, Dtype::F16].map(|dtype| attend(dtype, dim, dim)));
+    }
+    every
+}
