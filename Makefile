@@ -80,6 +80,7 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets --locked $(features) -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --locked $(features) --features wavekv/failpoints -- -D warnings
 	$(CARGO) clippy --package wavekv --all-targets --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --package wavekv-kernels --package wavekv-kernels-shim --all-targets --locked --features wavekv-kernels-shim/gpu -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked $(features)
 
 install: setup

@@ -1,4 +1,4 @@
-//! Every kernel is compiled for real: by NVRTC, which needs no GPU.
+//! Every kernel is compiled for real, by NVRTC, which needs no GPU; and what is said where there is none.
 //!
 //! `make cuda-check` brings the library and sets `WAVEKV_REQUIRE_NVRTC`, with which a library that is not there is a failure
 //! instead of a gap. With `UPDATE=1` the table in `cuda/README.md` is written anew.
@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use wavekv_kernels::cuda::compile::{CompileError, compile, is_available};
+use wavekv_kernels::cuda::device::Device;
 use wavekv_kernels::cuda::launch::every;
 use wavekv_kernels::cuda::sources::Source;
 
@@ -151,4 +152,19 @@ fn an_architecture_that_is_none_is_refused_with_its_name() {
             .contains("merge.cu is not compiled for sm_1"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_gpu_is_opened_or_what_is_missing_is_named() {
+    match Device::open(0) {
+        Ok(gpu) => assert!(gpu.architecture().starts_with("sm_")),
+        Err(error) => {
+            let sentence = error.to_string();
+            assert!(
+                sentence.starts_with("libcuda.so is not found")
+                    || sentence.starts_with("the GPU fails in"),
+                "{sentence}"
+            );
+        }
+    }
 }
