@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
             format!("{:?}", list.display().to_string()).as_str(),
         )
         .flag("-fsanitize=thread")
-        .flag("--param=tsan-instrument-func-entry-exit=0");
+        .flag_if_supported("--param=tsan-instrument-func-entry-exit=0");
     // Another object than the one below, which must not be watched: it is what watches.
     let objects = watched.compile_intermediates();
     compiler()

@@ -43,9 +43,6 @@ void leave() {
 
 void enter_thread() {
     running.kernel(running.params);
-    if (!current->copies.empty()) {
-        fail("a thread ended with %zu copies under way", current->copies.size());
-    }
     end_thread();
 }
 
@@ -59,7 +56,7 @@ void prepare(unsigned threads) {
     for (unsigned at = 0; at < threads; ++at) {
         Thread &thread = running.threads[at];
         Warp &warp = running.warps[at / LANES];
-        thread = Thread{{at, 0, 0}, at, at % LANES, &warp, State::ready, {}, thread.fiber, running.stacks[at].get(), {}, 0};
+        thread = Thread{{at, 0, 0}, at, at % LANES, &warp, State::ready, {}, thread.fiber, running.stacks[at].get()};
         warp.alive |= 1u << thread.lane;
         begin(thread.fiber, *thread.stack, enter_thread);
     }
@@ -243,30 +240,6 @@ const unsigned char (*meet(unsigned mask, const char *what, Site site, const voi
         leave();
     }
     return warp.slots[turn];
-}
-
-void copy_later(void *to, const void *from, unsigned bytes) {
-    current->copies.push_back({to, from, bytes, current->copy_group});
-}
-
-void commit_copies() {
-    ++current->copy_group;
-}
-
-// Only now are the bytes there, so that whoever reads them earlier finds none.
-void wait_for_copies(unsigned groups_left) {
-    Thread &thread = *current;
-    std::vector<Copy> later;
-    for (const Copy &copy : thread.copies) {
-        if (copy.group + groups_left < thread.copy_group) {
-            watch_read(copy.from, copy.bytes);
-            watch_write(copy.to, copy.bytes);
-            std::memcpy(copy.to, copy.from, copy.bytes);
-        } else {
-            later.push_back(copy);
-        }
-    }
-    thread.copies.swap(later);
 }
 
 void fail(const char *format, ...) {

@@ -26,14 +26,6 @@ struct Site {
 
 enum class State { ready, at_barrier, in_warp, ended };
 
-// An asynchronous copy that has been asked for and not been waited for.
-struct Copy {
-    void *to;
-    const void *from;
-    unsigned bytes;
-    unsigned group;
-};
-
 // What the lanes of a warp hand to one another. Two sets of slots in turn: a lane can be one meeting ahead of the others.
 struct Warp {
     unsigned arrived = 0;
@@ -56,8 +48,6 @@ struct Thread {
     Site site;
     Fiber fiber;
     const Stack *stack;
-    std::vector<Copy> copies;
-    unsigned copy_group;
 };
 
 // A part of device memory that a launch may touch.
@@ -99,10 +89,6 @@ void barrier(Site site);
 // whether memory is ordered by it too.
 const unsigned char (*meet(unsigned mask, const char *what, Site site, const void *mine, std::size_t bytes,
                            bool orders))[SLOT];
-
-void copy_later(void *to, const void *from, unsigned bytes);
-void commit_copies();
-void wait_for_copies(unsigned groups_left);
 
 // Ends the launch with a sentence.
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -114,10 +114,6 @@ SHIM_WORD int __float2int_rn(float x) {
     return static_cast<int>(std::nearbyint(x));
 }
 
-SHIM_WORD int __popc(unsigned x) {
-    return __builtin_popcount(x);
-}
-
 SHIM_WORD unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
     const std::uint64_t both = static_cast<std::uint64_t>(high) << 32 | low;
     unsigned picked = 0;
@@ -151,18 +147,6 @@ SHIM_WORD uint2 load8(const void *from) {
 SHIM_WORD void store16(void *to, uint4 word) {
     shim::watch_write(to, 16);
     std::memcpy(to, &word, sizeof word);
-}
-
-SHIM_WORD void copy16_later(void *to_shared, const void *from) {
-    shim::copy_later(to_shared, from, 16);
-}
-
-SHIM_WORD void commit_copies() {
-    shim::commit_copies();
-}
-
-template <int LEFT> SHIM_WORD void wait_for_copies() {
-    shim::wait_for_copies(LEFT);
 }
 
 // Nearest, ties to even, as cvt.rn.

@@ -97,13 +97,6 @@ KERNEL(self_stray, Plain, 32) {
         __ballot_sync(0xffffffff, 1);
         p.to[at] = shared[at ^ 1];
         break;
-    case 8:
-        copy16_later(shared + 4 * at, p.from + 4 * at);
-        commit_copies();
-        __syncwarp();
-        p.to[at] = shared[4 * at];
-        wait_for_copies<0>();
-        break;
     default:
         shared[at] = at;
         __syncwarp();

@@ -217,6 +217,8 @@ void watch_atomic(const void *at, std::size_t bytes) {
 extern "C" {
 
 void __tsan_init() {}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
 
 #define SHIM_ACCESS(bytes)                                                                                             \
     void __tsan_read##bytes(void *at) { shim::access(at, bytes, shim::Kind::read, true); }                             \

@@ -3,9 +3,8 @@
 //! access to memory is looked at before it is made.
 //!
 //! What it finds: accesses out of bounds or not aligned, reads of shared memory that nobody has written, races within a block
-//! and between blocks, threads that wait for others that never come, lanes that part where they must not, asynchronous copies
-//! that nobody waited for. Each is an error with a sentence. What it cannot find: what is slow, and what the hardware does
-//! otherwise than its manual says.
+//! and between blocks, threads that wait for others that never come, lanes that part where they must not. Each is an error with
+//! a sentence. What it cannot find: what is slow, and what the hardware does otherwise than its manual says.
 //!
 //! With the feature `gpu`, and `WAVEKV_ON_GPU` set, the same tests run on a GPU.
 //!

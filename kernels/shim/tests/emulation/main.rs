@@ -129,7 +129,6 @@ fn accesses_that_are_wrong_are_named() {
         (5, 0, "in the same launch|no barrier between"),
         (6, 128, "past its 128|in no buffer"),
         (7, 128, "race: reads 4 bytes of shared memory"),
-        (8, 512, "nobody has written"),
     ];
     for (flaw, shared, parts) in expected {
         let found = sentence("self_stray", flaw, [2, 32, shared]);
