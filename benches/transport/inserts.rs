@@ -17,28 +17,45 @@ const PIECES: usize = 48;
 const RUNS: usize = 3;
 
 /// Each transport beside memory.
-pub(crate) async fn print(clock: &Clock) {
+pub(crate) async fn print(transports: &[&str], clock: &Clock) {
     let sequence = Sequence::random(SHAPE, PIECE, 1);
     let copied = speed(copy(&sequence, clock));
+    let copied_cold = speed(copy_cold(&sequence, clock));
     println!("Inserts of 4 MiB, {PIECES} of them\n");
-    println!("| durability | transport | MiB/s | of memcpy |");
-    println!("| --- | --- | --- | --- |");
-    println!("| | memcpy, into the same place | {copied:.0} | 1 |");
+    println!("| durability | transport | MiB/s | of memcpy in cache | of memcpy out of cache |");
+    println!("| --- | --- | --- | --- | --- |");
+    let row = |durability: &str, transport: &str, speed: f64| {
+        let (warm, cold) = (speed / copied, speed / copied_cold);
+        println!("| {durability} | {transport} | {speed:.0} | {warm:.2} | {cold:.2} |");
+    };
+    row(
+        "",
+        "memcpy, of the same bytes to the same place: in cache",
+        copied,
+    );
+    row(
+        "",
+        "memcpy, of other bytes to another place each time: out of cache",
+        copied_cold,
+    );
     let daemons = Daemons::start();
-    for (name, durability) in [
-        ("`none`", wire::Durability::None),
-        ("`process`", wire::Durability::Process),
+    // What is of kind flat is not clustered meanwhile.
+    let (quiet, clustered) = (wire::IndexKind::Flat, wire::IndexKind::Wave);
+    for (name, durability, kind) in [
+        ("`none`", wire::Durability::None, quiet),
+        ("`process`", wire::Durability::Process, quiet),
+        (
+            "`process`, clustered meanwhile",
+            wire::Durability::Process,
+            clustered,
+        ),
     ] {
-        for (transport, client) in daemons.clients().await {
+        for (transport, client) in daemons.clients(transports).await {
             let mut best = Duration::MAX;
             for _ in 0..RUNS {
-                best = best.min(insert(&client, &sequence, durability, clock).await);
+                best = best.min(insert(&client, &sequence, (durability, kind), clock).await);
             }
-            let speed = speed(best);
-            println!(
-                "| {name} | {transport} | {speed:.0} | {:.2} |",
-                speed / copied
-            );
+            row(name, transport, speed(best));
         }
     }
 }
@@ -46,13 +63,12 @@ pub(crate) async fn print(clock: &Clock) {
 async fn insert(
     client: &Client,
     sequence: &Sequence,
-    durability: wire::Durability,
+    (durability, kind): (wire::Durability, wire::IndexKind),
     clock: &Clock,
 ) -> Duration {
     let collection = Collection::unmade(client);
-    // Of kind flat, which clusters nothing meanwhile.
     let index = wire::IndexParameters {
-        kind: wire::IndexKind::Flat.into(),
+        kind: kind.into(),
         ..Default::default()
     };
     let request = wire::CreateRequest {
@@ -71,6 +87,25 @@ async fn insert(
     }
     collection.delete().await;
     took
+}
+
+/// As many bytes from memory to memory, none of which is in a cache: each insert's come from a place of their own and go to
+/// another, as those of an engine do, and the places are written beforehand, so that they are there.
+fn copy_cold(sequence: &Sequence, clock: &Clock) -> Duration {
+    let entry = sequence.entry(0..PIECE);
+    let one = [entry.k.unwrap().data, entry.v.unwrap().data].concat();
+    let from = one.repeat(PIECES);
+    let mut into = vec![1_u8; from.len()];
+    let mut best = Duration::MAX;
+    for _ in 0..RUNS {
+        let began = clock.uptime();
+        for (from, into) in from.chunks(one.len()).zip(into.chunks_mut(one.len())) {
+            into.copy_from_slice(from);
+            std::hint::black_box(&into);
+        }
+        best = best.min(clock.uptime().saturating_sub(began));
+    }
+    best
 }
 
 /// The same bytes from memory to memory.

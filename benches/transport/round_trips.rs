@@ -58,7 +58,7 @@ impl Times {
 }
 
 /// What each transport takes for calls that compute nothing and next to nothing.
-pub(crate) async fn print(clock: &Clock) {
+pub(crate) async fn print(transports: &[&str], clock: &Clock) {
     let daemons = Daemons::start();
     println!("Round trip of an attend, us\n");
     println!("| sequences | tokens | transport | p50 | p99 | p99.9 | beyond the compute, p50 |");
@@ -67,7 +67,7 @@ pub(crate) async fn print(clock: &Clock) {
         for tokens in [0, FEW] {
             let sequence = Sequence::random(SHAPE, FEW, 1);
             let computes = sequences as f64 * compute(&sequence, tokens, clock);
-            for (name, client) in daemons.clients().await {
+            for (name, client) in daemons.clients(transports).await {
                 let batch = batch(&client, &sequence, sequences, tokens).await;
                 let calls = CALLS / sequences;
                 let times = Times::of(&client, &batch, calls.max(1000), clock).await;
@@ -87,7 +87,7 @@ pub(crate) async fn print(clock: &Clock) {
 }
 
 /// What an attend over many tokens takes, and how much more than over the quickest transport.
-pub(crate) async fn print_shares(clock: &Clock, longest: usize) {
+pub(crate) async fn print_shares(transports: &[&str], longest: usize, clock: &Clock) {
     let daemons = Daemons::start();
     println!("Attend over a clustered layer, default mode, one sequence\n");
     println!("| tokens | transport | p50, us | of the quickest transport's |");
@@ -96,7 +96,7 @@ pub(crate) async fn print_shares(clock: &Clock, longest: usize) {
         let sequence = Sequence::random(SHAPE, tokens, 1);
         let mut quickest = f64::INFINITY;
         let mut rows = vec![];
-        for (name, client) in daemons.clients().await {
+        for (name, client) in daemons.clients(transports).await {
             let batch = batch(&client, &sequence, 1, tokens).await;
             let times = Times::of(&client, &batch, LONG_CALLS, clock).await;
             quickest = quickest.min(times.quantile(0.5));

@@ -9,6 +9,9 @@ use crate::harness::Daemon;
 /// As long as any call of the benchmark that is to be answered within it.
 const SPIN: Duration = Duration::from_millis(50);
 
+/// How the command line names them.
+pub(crate) const TRANSPORTS: [&str; 4] = ["spinning", "sleeping", "unix", "tcp"];
+
 /// The daemons that the transports ask: one whose connections spin, one whose connections sleep.
 pub(crate) struct Daemons {
     spinning: Daemon,
@@ -31,21 +34,27 @@ impl Daemons {
         }
     }
 
-    /// Each by its name.
-    pub(crate) async fn clients(&self) -> [(&'static str, Client); 4] {
-        let tcp = Address::Http(self.sleeping.tcp_address("127.0.0.1").await);
-        [
-            (
-                "shared memory, spinning",
-                over_shm(&self.spinning, SPIN).await,
-            ),
-            (
-                "shared memory, sleeping",
-                over_shm(&self.sleeping, Duration::ZERO).await,
-            ),
-            ("gRPC, Unix socket", self.sleeping.client().await),
-            ("gRPC, loopback TCP", Client::connect(&tcp).await.unwrap()),
-        ]
+    /// Those that are asked for, each by its name.
+    pub(crate) async fn clients(&self, asked: &[&str]) -> Vec<(&'static str, Client)> {
+        let mut clients = vec![];
+        for transport in TRANSPORTS.iter().filter(|name| asked.contains(name)) {
+            clients.push(match *transport {
+                "spinning" => {
+                    let client = over_shm(&self.spinning, SPIN).await;
+                    ("shared memory, spinning", client)
+                }
+                "sleeping" => {
+                    let client = over_shm(&self.sleeping, Duration::ZERO).await;
+                    ("shared memory, sleeping", client)
+                }
+                "unix" => ("gRPC, Unix socket", self.sleeping.client().await),
+                _ => {
+                    let tcp = Address::Http(self.sleeping.tcp_address("127.0.0.1").await);
+                    ("gRPC, loopback TCP", Client::connect(&tcp).await.unwrap())
+                }
+            });
+        }
+        clients
     }
 }
 
