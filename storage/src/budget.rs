@@ -53,7 +53,7 @@ impl std::iter::Sum for Bytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{asked} of memory were asked for: {shortage} ({used} of {limit} are used)")]
 pub struct BudgetExceeded {
-    /// What the allocation would have reserved: its length, rounded up to whole lines of 64 bytes.
+    /// What the allocation would have reserved: see [`Buffer::footprint`].
     pub asked: Bytes,
     /// What was reserved already.
     pub used: Bytes,
@@ -123,7 +123,7 @@ impl Budget {
         Bytes(self.account.limit)
     }
 
-    /// A zeroed buffer of `len` bytes, which reserves `len` rounded up to whole lines of 64 bytes.
+    /// A zeroed buffer of `len` bytes, which reserves its [footprint](Buffer::footprint).
     ///
     /// # Errors
     /// [`BudgetExceeded`] when the reservation would pass the limit, or the system has no memory.

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
-use memmap2::MmapMut;
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use crate::budget::{Bytes, Reservation};
 
@@ -15,7 +15,7 @@ const LINE_BYTES: usize = 64;
 #[derive(Clone, Copy, Zeroable, Pod)]
 struct Line([u8; LINE_BYTES]);
 
-/// Bytes, zeroed at first, that start at a multiple of 64 and count in the budget they came from until dropped.
+/// Bytes, zeroed at first, that start at a multiple of 64, on huge pages where they are many, and count in the budget they came from until dropped.
 ///
 /// A clone is a copy of the bytes. It is counted too, but never refused: a writer that must leave its readers' bytes
 /// alone copies them first, and cannot fail there. So it may bring a budget over its limit, until one of the two goes.
@@ -31,32 +31,57 @@ pub struct Buffer {
 
 /// From how many bytes on a buffer has pages of its own.
 const MAPPED_BYTES: usize = 16 << 10;
+/// Of a huge page. A buffer that fills some, or all but an eighth of one, begins at one and asks for such: the first write to a
+/// page costs as much as copying to it, and there are 512 times fewer.
+const HUGE_BYTES: usize = 2 << 20;
 
 /// Where the bytes are: an allocator keeps what is freed, so that a process has much more than is counted; pages go back to
 /// the system at once.
 enum Memory {
     Allocated(Box<[Line]>),
-    Mapped(MmapMut),
+    /// From `start` on.
+    Mapped {
+        pages: MmapMut,
+        start: usize,
+    },
 }
 
 impl Memory {
     /// Zeroed; `None` when the system has none.
     fn zeroed(len: usize) -> Option<Self> {
-        if len >= MAPPED_BYTES
-            && let Ok(pages) = MmapMut::map_anon(len)
-        {
-            return Some(Self::Mapped(pages));
-        }
+        let mapped = match Buffer::footprint_of(len).0 as usize {
+            huge if huge >= HUGE_BYTES => Self::on_huge_pages(huge),
+            small if small >= MAPPED_BYTES => Self::on_pages(small),
+            _ => None,
+        };
         // The system allows a process so many mappings and no more.
-        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(LINE_BYTES)).ok()?;
-        Some(Self::Allocated(lines))
+        mapped.or_else(|| {
+            let lines = len.div_ceil(LINE_BYTES);
+            let lines = bytemuck::allocation::try_zeroed_slice_box(lines).ok()?;
+            Some(Self::Allocated(lines))
+        })
+    }
+
+    /// Has the system make all pages at once: a page that is made when it is first written costs twice as much.
+    fn on_pages(len: usize) -> Option<Self> {
+        let pages = MmapOptions::new().len(len).populate().map_anon().ok()?;
+        Some(Self::Mapped { pages, start: 0 })
+    }
+
+    /// Where there are no huge pages, or none is free, the system takes others.
+    fn on_huge_pages(len: usize) -> Option<Self> {
+        // Not every system begins a mapping at a huge page; what is never touched is no memory.
+        let pages = MmapMut::map_anon(len.checked_add(HUGE_BYTES)?).ok()?;
+        let _ = pages.advise(Advice::HugePage);
+        let start = pages.as_ptr().align_offset(HUGE_BYTES);
+        Some(Self::Mapped { pages, start })
     }
 
     /// At least the content.
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Allocated(lines) => bytemuck::cast_slice(lines),
-            Self::Mapped(pages) => pages,
+            Self::Mapped { pages, start } => &pages[*start..],
         }
     }
 
@@ -64,7 +89,7 @@ impl Memory {
     fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Allocated(lines) => bytemuck::cast_slice_mut(lines),
-            Self::Mapped(pages) => pages,
+            Self::Mapped { pages, start } => &mut pages[*start..],
         }
     }
 }
@@ -90,7 +115,13 @@ impl Clone for Buffer {
 impl Buffer {
     /// What a buffer of `len` bytes reserves.
     pub(crate) fn footprint_of(len: usize) -> Bytes {
-        Bytes((len.div_ceil(LINE_BYTES) as u64).saturating_mul(LINE_BYTES as u64))
+        let up_to = |bytes: usize| Bytes((len.div_ceil(bytes) as u64).saturating_mul(bytes as u64));
+        let huge = up_to(HUGE_BYTES);
+        if huge.0 - len as u64 <= HUGE_BYTES as u64 / 8 {
+            huge
+        } else {
+            up_to(LINE_BYTES)
+        }
     }
 
     /// `None` when the system has no memory.
@@ -112,7 +143,8 @@ impl Buffer {
         self.len == 0
     }
 
-    /// What it counts in its budget: [`len`](Self::len) rounded up to whole lines of 64 bytes.
+    /// What it counts in its budget: [`len`](Self::len) rounded up to whole lines of 64 bytes, or to whole huge pages where it
+    /// fills all but an eighth of the last.
     pub fn footprint(&self) -> Bytes {
         self.reservation.size()
     }
@@ -195,17 +227,50 @@ mod tests {
     use crate::{Budget, Buffer, Bytes};
 
     fn buffer(len: usize) -> Buffer {
-        Budget::new(Bytes(1 << 20)).allocate(len).unwrap()
+        Budget::new(Bytes(8 << 20)).allocate(len).unwrap()
     }
 
     #[test]
     fn is_zeroed_aligned_and_as_long_as_asked() {
-        for len in [0, 1, 63, 64, 65, 1000, 16 << 10, 100_001] {
+        for len in [
+            0,
+            1,
+            63,
+            64,
+            65,
+            1000,
+            16 << 10,
+            100_001,
+            2 << 20,
+            (4 << 20) - 5,
+        ] {
             let buffer = buffer(len);
             assert_eq!(buffer.as_bytes(), vec![0; len]);
             assert_eq!(buffer.as_bytes().as_ptr().align_offset(64), 0);
             assert_eq!((buffer.len(), buffer.is_empty()), (len, len == 0));
         }
+    }
+
+    #[test]
+    fn what_nearly_fills_a_huge_page_counts_as_all_of_it() {
+        let footprint = |len| {
+            Budget::new(Bytes(8 << 20))
+                .allocate(len)
+                .unwrap()
+                .footprint()
+                .0
+        };
+        let (huge, eighth) = (2 << 20, (2 << 20) / 8);
+        for (len, counted) in [
+            (huge - eighth - 1, huge - eighth),
+            (huge - eighth, huge),
+            (huge, huge),
+            (huge + 1, huge + 64),
+            (2 * huge - 1, 2 * huge),
+        ] {
+            assert_eq!(footprint(len), counted as u64, "{len}");
+        }
+        assert_eq!(Buffer::footprint_of(usize::MAX).0, u64::MAX);
     }
 
     #[test]
@@ -230,8 +295,10 @@ mod tests {
         let second = first.clone();
         first.as_u32_mut()[0] = 7;
         assert_eq!((first.as_u32(), second.as_u32()), (&[7][..], &[0][..]));
-        let mut large = buffer(200_000);
-        large.as_bytes_mut()[199_999] = 7;
-        assert_eq!(large.clone().as_bytes(), large.as_bytes());
+        for len in [200_000, 3 << 20] {
+            let mut large = buffer(len);
+            large.as_bytes_mut()[len - 1] = 7;
+            assert_eq!(large.clone().as_bytes(), large.as_bytes());
+        }
     }
 }
