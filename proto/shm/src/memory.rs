@@ -113,8 +113,21 @@ impl Memory {
     /// # Errors
     /// [`OutOfArena`]; nothing was read.
     pub fn read(&self, region: Region) -> Result<Vec<u8>, OutOfArena> {
-        let words = self.arena(region)?;
+        OutOfArena::unless_within(self.layout, region)?;
         let mut copy = vec![0; region.bytes as usize];
+        self.read_into(region.offset, &mut copy)?;
+        Ok(copy)
+    }
+
+    /// Makes all of `copy` a copy of the region at `offset`, as it was at some moment of the call.
+    ///
+    /// # Errors
+    /// [`OutOfArena`]; nothing was read.
+    pub fn read_into(&self, offset: u64, copy: &mut [u8]) -> Result<(), OutOfArena> {
+        let words = self.arena(Region {
+            offset,
+            bytes: copy.len() as u64,
+        })?;
         let (whole, rest) = copy.as_chunks_mut::<WORD_BYTES>();
         for (bytes, word) in whole.iter_mut().zip(words) {
             *bytes = word.load(Ordering::Relaxed).to_le().to_le_bytes();
@@ -123,7 +136,7 @@ impl Memory {
             let last = last.load(Ordering::Relaxed).to_le().to_le_bytes();
             rest.copy_from_slice(&last[..rest.len()]);
         }
-        Ok(copy)
+        Ok(())
     }
 
     /// Writes `bytes` at `offset` of the arena. Up to seven bytes after them become zero, to the end of a word.
@@ -208,6 +221,11 @@ mod tests {
                 bytes: bytes.into(),
             };
             assert_eq!(other.read(region).unwrap(), content);
+            let mut into = vec![0xaa; usize::from(bytes) + 1];
+            other
+                .read_into(64, &mut into[..usize::from(bytes)])
+                .unwrap();
+            assert_eq!(into, [&content[..], &[0xaa]].concat());
         }
         // To the end of the arena, and no further.
         let region = |bytes| Region {

@@ -11,6 +11,7 @@ use super::call::Call;
 use super::names::Names;
 use super::peer::Peer;
 use super::requests::{self, Tensors};
+use super::spare::Spare;
 use crate::engine::{Engine, Weight, batch};
 use crate::model::{Error, Invalid, NewTokens};
 use crate::service::entries::{self, Located};
@@ -27,6 +28,8 @@ pub(super) struct Desk {
     runtime: Handle,
     peer: Arc<Peer>,
     names: Names,
+    /// Of all connections.
+    spare: Arc<Spare>,
     metrics: Arc<Metrics>,
 }
 
@@ -35,6 +38,7 @@ impl Desk {
         engine: Arc<Engine>,
         runtime: Handle,
         peer: Arc<Peer>,
+        spare: Arc<Spare>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -42,6 +46,7 @@ impl Desk {
             runtime,
             peer,
             names: Names::default(),
+            spare,
             metrics,
         }
     }
@@ -135,7 +140,7 @@ impl Desk {
     }
 
     fn insert(&self, call: Call, entries: Vec<body::Insert>) {
-        let mut tensors = Tensors::of(&self.peer.memory);
+        let mut tensors = Tensors::of(&self.peer.memory, &self.spare);
         let located = self.located(
             entries,
             |entry| entry.layer.as_ref(),
@@ -171,7 +176,7 @@ impl Desk {
 
     fn top_clusters(&self, call: Call, entries: Vec<body::TopClusters>) {
         let mut room = Room::of_region(call.room(), entries.len());
-        let mut tensors = Tensors::of(&self.peer.memory);
+        let mut tensors = Tensors::of(&self.peer.memory, &self.spare);
         let located = self.located(
             entries,
             |entry| entry.layer.as_ref(),
@@ -191,7 +196,7 @@ impl Desk {
 
     fn estimate(&self, call: Call, entries: Vec<body::Estimate>) {
         let mut room = Room::of_region(call.room(), entries.len());
-        let mut tensors = Tensors::of(&self.peer.memory);
+        let mut tensors = Tensors::of(&self.peer.memory, &self.spare);
         let located = self.located(
             entries,
             |entry| entry.layer.as_ref(),
@@ -211,7 +216,7 @@ impl Desk {
 
     fn attend(&self, call: Call, entries: Vec<body::Attend>) {
         let mut room = Room::of_region(call.room(), entries.len());
-        let mut tensors = Tensors::of(&self.peer.memory);
+        let mut tensors = Tensors::of(&self.peer.memory, &self.spare);
         let located = self.located(
             entries,
             |entry| entry.layer.as_ref(),

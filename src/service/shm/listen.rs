@@ -19,6 +19,7 @@ use wavekv_shm::{Layout, Memory};
 use super::calls::Desk;
 use super::connection::Connection;
 use super::peer::{Held, Peer};
+use super::spare::Spare;
 use crate::engine::Engine;
 use crate::model::{Error, ErrorKind, Invalid};
 use crate::service::calls::Calls;
@@ -66,6 +67,7 @@ struct House {
     grpc_socket: PathBuf,
     readiness: Readiness,
     metrics: Arc<Metrics>,
+    spare: Arc<Spare>,
     places: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
     /// Its receivers are the threads that live.
@@ -105,6 +107,7 @@ impl Door {
             grpc_socket: std::path::absolute(&grpc_socket).unwrap_or(grpc_socket),
             readiness,
             metrics: Arc::clone(calls.metrics()),
+            spare: Arc::default(),
             stopping: Arc::default(),
             living: watch::Sender::new(()),
             peers: Mutex::default(),
@@ -250,6 +253,7 @@ impl House {
             Arc::clone(&self.engine),
             Handle::current(),
             Arc::clone(peer),
+            Arc::clone(&self.spare),
             Arc::clone(&self.metrics),
         );
         let stopping = Arc::clone(&self.stopping);

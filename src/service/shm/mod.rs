@@ -17,6 +17,7 @@ mod listen;
 mod names;
 mod peer;
 mod requests;
+mod spare;
 
 pub(super) use listen::Door;
 pub use listen::ShmSettings;

@@ -1,33 +1,46 @@
 //! From the body of a call to the messages that the door checks. A tensor is copied out of the arena here, once; from then on
 //! nothing that the client does changes it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use wavekv_proto::v1;
 use wavekv_shm::body::{self, mode, what};
-use wavekv_shm::{Memory, Region};
+use wavekv_shm::{Memory, OutOfArena, Region};
 
+use super::spare::Spare;
 use crate::model::{Error, Invalid};
 
 /// Copies the tensors of one call.
 #[derive(Debug)]
 pub(super) struct Tensors<'a> {
     memory: &'a Memory,
+    spare: &'a Arc<Spare>,
     /// Bytes that the rest of the call may have: no more than the arena together, though they may name the same bytes twice.
     left: u64,
 }
 
 impl<'a> Tensors<'a> {
-    pub(super) fn of(memory: &'a Memory) -> Self {
+    pub(super) fn of(memory: &'a Memory, spare: &'a Arc<Spare>) -> Self {
         let left = memory.layout().arena_bytes();
-        Self { memory, left }
+        Self {
+            memory,
+            spare,
+            left,
+        }
     }
 
-    fn copy(&mut self, field: &str, region: Region) -> Result<Vec<u8>, Error> {
+    fn copy(&mut self, field: &str, region: Region) -> Result<Bytes, Error> {
         let Some(left) = self.left.checked_sub(region.bytes) else {
             let expected = format!("at most {}, what the call's tensors have left", self.left);
             let field = format!("{field}.data.bytes");
             return Err(Invalid::new(field, region.bytes, expected).into());
         };
-        let copy = self.memory.read(region).map_err(|outside| {
+        let bytes = OutOfArena::unless_within(self.memory.layout(), region).and_then(|()| {
+            let read = |copy: &mut [u8]| self.memory.read_into(region.offset, copy);
+            self.spare.filled(region.bytes as usize, read)
+        });
+        let copy = bytes.map_err(|outside| {
             let value = format!("{} bytes at {}", region.bytes, region.offset);
             let expected = format!("a region of the arena: {outside}");
             Invalid::new(format!("{field}.data"), value, expected)
@@ -47,7 +60,7 @@ impl<'a> Tensors<'a> {
         Ok(Some(v1::Tensor {
             dtype: dtype.cast_signed(),
             shape,
-            data: self.copy(field, data)?.into(),
+            data: self.copy(field, data)?,
         }))
     }
 
