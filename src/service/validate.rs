@@ -1,7 +1,7 @@
 //! From messages to checked values. Every refusal names the field as the caller spelt it.
 
 use bytes::Bytes;
-use half::{bf16, f16};
+use half::f16;
 use wavekv_proto::v1;
 
 use crate::collection::Placement;
@@ -444,17 +444,19 @@ fn queries(q: &v1::Tensor, geometry: &Geometry, tokens: u32) -> Result<Vec<f32>,
             .iter()
             .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
             .collect(),
+        // As `bf16::to_f32`, but that a NaN stays as it is, so that the compiler can use vectors.
         Dtype::Bf16 => data
             .as_chunks()
             .0
             .iter()
-            .map(|bytes| bf16::from_le_bytes(*bytes).to_f32())
+            .map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16))
             .collect(),
     };
-    match queries
-        .iter()
-        .position(|x| x.is_nan() || x.abs() >= limits::MAGNITUDE_LIMIT)
-    {
+    let bad = |x: &f32| x.is_nan() || x.abs() >= limits::MAGNITUDE_LIMIT;
+    // Without a branch for each, for the same reason.
+    let any_bad = queries.iter().fold(false, |any, x| any | bad(x));
+    let first_bad = any_bad.then(|| queries.iter().position(bad)).flatten();
+    match first_bad {
         None => Ok(queries),
         Some(index) => {
             let (dim, heads) = (geometry.head_dim as usize, geometry.q_heads as usize);

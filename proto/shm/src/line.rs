@@ -92,10 +92,13 @@ impl Line {
             PollFd::new(&alarm.0, PollFlags::IN),
         ];
         match rustix::event::poll(&mut waited, None) {
-            Ok(_) | Err(Errno::INTR) => {
-                alarm.silence();
+            Ok(_) => {
+                if !waited[1].revents().is_empty() {
+                    alarm.silence();
+                }
                 Ok(())
             }
+            Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

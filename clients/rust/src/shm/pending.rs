@@ -1,6 +1,6 @@
 //! The calls of a connection that are in progress, and the completions that end them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -35,7 +35,8 @@ struct Call {
 pub(super) struct Pending {
     completions: Receiver<Arc<Memory>>,
     memory: Arc<Memory>,
-    calls: HashMap<u64, Call>,
+    /// By number: few, and looked for all the time.
+    calls: BTreeMap<u64, Call>,
     last: u64,
 }
 
@@ -44,7 +45,7 @@ impl Pending {
         Self {
             completions,
             memory,
-            calls: HashMap::new(),
+            calls: BTreeMap::new(),
             last: 0,
         }
     }
