@@ -1,5 +1,5 @@
 // Codes of half a byte an element: the weights of tokens by the codes of their keys, and the sum of what their values are beside
-// the mean of their cluster; as kernels/src/cpu/code.rs.
+// the mean of their cluster; as kernels/src/cpu/code_keys.rs and code_values.rs.
 //
 // A byte of a row has two dimensions, half a row apart. Products are of integers: codes from 0 to 15, queries of 14 bits.
 #include "any.cuh"
