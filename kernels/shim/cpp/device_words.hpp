@@ -213,17 +213,23 @@ struct ShimFactors {
     unsigned b[2];
 };
 
+// Tells each lane of the warp what all of them have.
+SHIM_WORD void shim_exchange(ShimFactors (&all)[32], const unsigned (&a)[4], unsigned b0, unsigned b1, const char *what,
+                             shim::Site site) {
+    const ShimFactors mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
+    const auto *slots = shim::meet(0xffffffff, what, site, &mine, sizeof mine, false);
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        std::memcpy(&all[lane], slots[lane], sizeof mine);
+    }
+}
+
 // m16n8k16 of 16-bit numbers: lane 4 g + c has of A rows g and g + 8, columns 2 c, 2 c + 1, 2 c + 8, 2 c + 9; of B these
 // rows, column g; of D rows g and g + 8, columns 2 c and 2 c + 1 (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 template <float WIDEN(unsigned short)>
 SHIM_WORD void shim_product16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const char *what,
                               shim::Site site) {
-    const ShimFactors mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
-    const auto *slots = shim::meet(0xffffffff, what, site, &mine, sizeof mine, false);
     ShimFactors all[32];
-    for (unsigned lane = 0; lane < 32; ++lane) {
-        std::memcpy(&all[lane], slots[lane], sizeof mine);
-    }
+    shim_exchange(all, a, b0, b1, what, site);
     const unsigned lane = shim::current->lane;
     for (unsigned at = 0; at < 4; ++at) {
         const unsigned row = lane / 4 + at / 2 * 8;
@@ -259,12 +265,8 @@ SHIM_WORD int shim_byte(unsigned word, unsigned byte, bool is_signed) {
 // column g; D as above.
 template <bool A_SIGNED, bool B_SIGNED>
 SHIM_WORD void product_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, SHIM_SITE) {
-    const ShimFactors mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
-    const auto *slots = shim::meet(0xffffffff, "product_bytes", {file, line}, &mine, sizeof mine, false);
     ShimFactors all[32];
-    for (unsigned lane = 0; lane < 32; ++lane) {
-        std::memcpy(&all[lane], slots[lane], sizeof mine);
-    }
+    shim_exchange(all, a, b0, b1, "product_bytes", {file, line});
     const unsigned lane = shim::current->lane;
     for (unsigned at = 0; at < 4; ++at) {
         const unsigned row = lane / 4 + at / 2 * 8;

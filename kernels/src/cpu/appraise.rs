@@ -3,7 +3,7 @@
 //! Hot path: no allocation, no lock, no log.
 
 use super::exp::{exp, ln};
-use super::lanes::{Element as _, LANES, Simd, Task};
+use super::lanes::{Element as _, LANES, Simd, Task, largest};
 use super::log_mass::Spreads;
 use crate::tensor::{ShapeError, expect_area, expect_equal};
 
@@ -156,16 +156,6 @@ impl Task for Appraise<'_> {
             }
         }
     }
-}
-
-/// The largest of some numbers that are not negative.
-#[inline(always)]
-fn largest<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
-    let mut largest = simd.splat(0.0);
-    for part in numbers.chunks(LANES) {
-        largest = simd.max(largest, f32::load_first(simd, part));
-    }
-    simd.largest(largest)
 }
 
 /// What a row's answer is, in every lane.

@@ -5,7 +5,7 @@
 use half::f16;
 
 use super::exp::exp;
-use super::lanes::{BYTES, Element, FOUR, LANES, Simd, Task, load_first, prefetch_bytes};
+use super::lanes::{BYTES, Element, FOUR, LANES, Simd, Task, in_fours, load_first, prefetch_bytes};
 use super::{BAND, TILE, Tile};
 use crate::codes4::{Codes4, Queries4};
 use crate::tensor::{ShapeError, expect_area, expect_equal};
@@ -161,12 +161,8 @@ impl CodedKeys<'_> {
         let codes = &self.codes.codes()[tokens.start * bytes..tokens.end * bytes];
         let mut scales = [0.0; TILE];
         widen_scales(simd, &self.codes.scales()[tokens], &mut scales);
-        let (mut factors, mut middles) = ([0.0; LANES], [0.0; LANES]);
-        for r in 0..ROWS {
-            factors[FOUR * r..][..FOUR].fill(self.queries.factors[row + r]);
-            middles[FOUR * r..][..FOUR].fill(self.queries.middles[row + r]);
-        }
-        let (factors, middles) = (simd.load(&factors), simd.load(&middles));
+        let factors = simd.load(&in_fours(&self.queries.factors[row..row + ROWS]));
+        let middles = simd.load(&in_fours(&self.queries.middles[row..row + ROWS]));
         let mut sums = [simd.no_ints(); LANES];
         for (four, codes) in codes.chunks(FOUR * bytes).enumerate() {
             if S::WIDE && codes.len() == FOUR * bytes {

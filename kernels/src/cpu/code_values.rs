@@ -9,7 +9,9 @@
 use half::f16;
 
 use super::code_keys::widen_scales;
-use super::lanes::{BYTES, Element as _, FOUR, LANES, Simd, Task, load_first, prefetch_bytes};
+use super::lanes::{
+    BYTES, Element as _, FOUR, LANES, Simd, Task, largest, load_first, prefetch_bytes,
+};
 use super::{BAND, TILE, Tile};
 use crate::accumulator::Accumulator;
 use crate::codes4::{Codes4, MIDDLE};
@@ -153,11 +155,7 @@ impl<const ROWS: usize> Weights<ROWS> {
             middles: [0.0; ROWS],
         };
         for (r, weights) in tile[..ROWS].iter().enumerate() {
-            let mut largest = simd.splat(0.0);
-            for vector in weights.as_chunks().0 {
-                largest = simd.max(largest, simd.load(vector));
-            }
-            let largest = simd.largest(largest);
+            let largest = largest(simd, weights);
             let inverse = if largest > 0.0 {
                 LARGEST_WEIGHT / largest
             } else {
@@ -179,7 +177,7 @@ impl<const ROWS: usize> Weights<ROWS> {
     #[inline(always)]
     fn add<S: Simd>(&self, simd: S, tokens: &Tokens<'_>, acc: &mut Accumulator, row: usize) {
         let bytes = Codes4::code_bytes(tokens.codes.cols());
-        let mut quads = [simd.interleave([simd.no_bytes(); FOUR]); TILE / FOUR];
+        let mut quads = [[simd.no_bytes(); FOUR]; TILE / FOUR];
         for first in (0..bytes).step_by(BYTES) {
             tokens.interleave(simd, first, &mut quads);
             let quads = &quads[..tokens.count.div_ceil(FOUR)];
@@ -204,7 +202,7 @@ impl<const ROWS: usize> Weights<ROWS> {
     fn add_some<S: Simd, const SOME: usize>(
         &self,
         simd: S,
-        quads: &[S::Quads],
+        quads: &[[S::Bytes; FOUR]],
         (from, first): (usize, usize),
         codes: Codes4<'_>,
         acc: &mut Accumulator,
@@ -214,13 +212,16 @@ impl<const ROWS: usize> Weights<ROWS> {
         for half in 0..2 {
             let mut sums = [simd.no_columns(); SOME];
             for (four, quads) in quads.iter().enumerate() {
-                let quads = if half == 0 {
-                    simd.low_halves(*quads)
-                } else {
-                    simd.high_halves(*quads)
-                };
+                let mut halves = *quads;
+                for bytes in &mut halves {
+                    *bytes = if half == 0 {
+                        simd.low_nibbles(*bytes)
+                    } else {
+                        simd.high_nibbles(*bytes)
+                    };
+                }
                 for (sums, integers) in sums.iter_mut().zip(&self.integers[from..]) {
-                    *sums = simd.add_quads(*sums, quads, integers[four]);
+                    *sums = simd.add_quads(*sums, halves, integers[four]);
                 }
             }
             for (s, sums) in sums.into_iter().enumerate() {
@@ -294,7 +295,7 @@ impl<'a> Tokens<'a> {
 
     /// A vector of bytes of each from its `first` byte on, four tokens side by side.
     #[inline(always)]
-    fn interleave<S: Simd>(&self, simd: S, first: usize, to: &mut [S::Quads; TILE / FOUR]) {
+    fn interleave<S: Simd>(&self, simd: S, first: usize, to: &mut [[S::Bytes; FOUR]; TILE / FOUR]) {
         let codes = self.codes.codes();
         let count = BYTES.min(Codes4::code_bytes(self.codes.cols()) - first);
         let starts = self.starts.as_chunks::<FOUR>().0;

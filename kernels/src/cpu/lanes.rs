@@ -36,8 +36,6 @@ pub(super) trait Simd: Copy {
     type Pairs: Copy;
     /// Sixteen `i32`.
     type Sums: Copy;
-    /// The bytes of four vectors, the four of each place side by side.
-    type Quads: Copy;
     /// An `i32` for each place of a vector of bytes.
     type Columns: Copy;
 
@@ -149,17 +147,14 @@ pub(super) trait Simd: Copy {
     /// The sum of each of sixteen, in order.
     fn sums_of_ints(self, ints: &[Self::Ints; LANES]) -> Self::Sums;
 
-    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads;
-    /// The low halves of the bytes, 0 to 15.
-    fn low_halves(self, quads: Self::Quads) -> Self::Quads;
-    /// The high halves of the bytes, 0 to 15.
-    fn high_halves(self, quads: Self::Quads) -> Self::Quads;
+    /// The bytes of four vectors, the four of each place side by side, in an order of the level's own.
+    fn interleave(self, four: [Self::Bytes; 4]) -> [Self::Bytes; 4];
     fn no_columns(self) -> Self::Columns;
     /// `columns` and, for each place, the sum of its four bytes, which are up to 15, each times its weight.
     fn add_quads(
         self,
         columns: Self::Columns,
-        quads: Self::Quads,
+        quads: [Self::Bytes; 4],
         weights: [u8; 4],
     ) -> Self::Columns;
     /// In the order of the places.
@@ -284,6 +279,26 @@ pub(super) fn load_first<S: Simd>(simd: S, from: &[u8]) -> S::Bytes {
     let mut padded = [0; BYTES];
     padded[..from.len()].copy_from_slice(from);
     simd.load_bytes(&padded)
+}
+
+/// The largest of some numbers that are not negative.
+#[inline(always)]
+pub(super) fn largest<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
+    let mut largest = simd.splat(0.0);
+    for part in numbers.chunks(LANES) {
+        largest = simd.max(largest, f32::load_first(simd, part));
+    }
+    simd.largest(largest)
+}
+
+/// A number of each of at most four query rows, for the products of its row with four others: see [`FOUR`].
+#[inline(always)]
+pub(super) fn in_fours<T: Copy + Default>(of_rows: &[T]) -> [T; LANES] {
+    let mut lanes = [T::default(); LANES];
+    for (four, of_row) in lanes.as_chunks_mut::<FOUR>().0.iter_mut().zip(of_rows) {
+        *four = [*of_row; FOUR];
+    }
+    lanes
 }
 
 /// A kernel, generic over the level it runs on.

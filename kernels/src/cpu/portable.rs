@@ -32,7 +32,6 @@ impl Simd for Portable {
     type Ints = i32;
     type Pairs = [[i16; 2]; LANES];
     type Sums = [i32; LANES];
-    type Quads = [Self::Bytes; 4];
     type Columns = [i32; BYTES];
 
     const BIAS: i32 = 0;
@@ -213,18 +212,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+    fn interleave(self, four: [Self::Bytes; 4]) -> [Self::Bytes; 4] {
         four
-    }
-
-    #[inline(always)]
-    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.low_nibbles(bytes))
-    }
-
-    #[inline(always)]
-    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.high_nibbles(bytes))
     }
 
     #[inline(always)]
@@ -236,7 +225,7 @@ impl Simd for Portable {
     fn add_quads(
         self,
         mut columns: Self::Columns,
-        quads: Self::Quads,
+        quads: [Self::Bytes; 4],
         weights: [u8; 4],
     ) -> Self::Columns {
         for (bytes, weight) in quads.iter().zip(weights) {

@@ -2,7 +2,7 @@
 //!
 //! Hot path: no allocation, no lock, no log.
 
-use super::lanes::{BYTES, FOUR, LANES, Simd, Task, load_first, prefetch_next};
+use super::lanes::{BYTES, FOUR, LANES, Simd, Task, in_fours, load_first, prefetch_next};
 use super::{BAND, TILE};
 use crate::codes8::{Codes8, Queries8};
 use crate::tensor::{ShapeError, expect_area, expect_equal};
@@ -82,15 +82,13 @@ impl Band<'_> {
     #[inline(always)]
     fn scan<S: Simd, const ROWS: usize>(&self, simd: S, centroids: Codes8<'_>, scores: &mut [f32]) {
         let (dim, count) = (centroids.cols(), centroids.rows());
-        let (mut factors, mut offsets) = ([0.0; LANES], [0.0; LANES]);
-        let mut biases = [0; LANES];
-        for r in 0..ROWS {
-            let row = self.first + r;
-            factors[FOUR * r..][..FOUR].fill(self.queries.factors[row]);
-            offsets[FOUR * r..][..FOUR].fill(self.offsets[row]);
-            biases[FOUR * r..][..FOUR].fill(S::BIAS * self.queries.sums[row]);
+        let rows = self.first..self.first + ROWS;
+        let factors = simd.load(&in_fours(&self.queries.factors[rows.clone()]));
+        let offsets = simd.load(&in_fours(&self.offsets[rows.clone()]));
+        let mut biases = in_fours(&self.queries.sums[rows]);
+        for bias in &mut biases {
+            *bias *= S::BIAS;
         }
-        let (factors, offsets) = (simd.load(&factors), simd.load(&offsets));
         let biases = simd.load_sums(&biases);
         let mut sums = [simd.no_ints(); LANES];
         for first in (0..count).step_by(FOUR) {

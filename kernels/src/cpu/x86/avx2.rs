@@ -294,7 +294,6 @@ impl Simd for Avx2 {
     type Ints = __m256i;
     type Pairs = [__m256i; 2];
     type Sums = [__m256i; 2];
-    type Quads = [__m256i; 4];
     type Columns = [__m256i; 4];
 
     const BIAS: i32 = 0;
@@ -499,19 +498,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+    fn interleave(self, four: [Self::Bytes; 4]) -> [Self::Bytes; 4] {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::interleave(four) }
-    }
-
-    #[inline(always)]
-    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.low_nibbles(bytes))
-    }
-
-    #[inline(always)]
-    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.high_nibbles(bytes))
     }
 
     #[inline(always)]
@@ -523,7 +512,7 @@ impl Simd for Avx2 {
     fn add_quads(
         self,
         columns: Self::Columns,
-        quads: Self::Quads,
+        quads: [Self::Bytes; 4],
         weights: [u8; 4],
     ) -> Self::Columns {
         // SAFETY: `self` was made by `detect`.

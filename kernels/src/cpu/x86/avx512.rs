@@ -285,7 +285,6 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     type Ints = __m256i;
     type Pairs = __m512i;
     type Sums = __m512i;
-    type Quads = [__m256i; 4];
     type Columns = [__m256i; 4];
 
     const BIAS: i32 = 128;
@@ -540,19 +539,9 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     }
 
     #[inline(always)]
-    fn interleave(self, four: [Self::Bytes; 4]) -> Self::Quads {
+    fn interleave(self, four: [Self::Bytes; 4]) -> [Self::Bytes; 4] {
         // SAFETY: `self` was made by `detect`.
         unsafe { bytes::interleave(four) }
-    }
-
-    #[inline(always)]
-    fn low_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.low_nibbles(bytes))
-    }
-
-    #[inline(always)]
-    fn high_halves(self, quads: Self::Quads) -> Self::Quads {
-        quads.map(|bytes| self.high_nibbles(bytes))
     }
 
     #[inline(always)]
@@ -564,7 +553,7 @@ impl<const DOTS: bool> Simd for Avx512<DOTS> {
     fn add_quads(
         self,
         columns: Self::Columns,
-        quads: Self::Quads,
+        quads: [Self::Bytes; 4],
         weights: [u8; 4],
     ) -> Self::Columns {
         // SAFETY: `self` was made by `detect`.
